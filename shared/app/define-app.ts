@@ -1,0 +1,45 @@
+/** What a user's app module exports: which functions there are, what they read, and when checkpoints are taken. */
+import type { FunctionDefinition } from "../function/define-function.ts";
+
+/** `exactly-once`: an exact cut. `at-least-once`: cheaper; events after a checkpoint's positions may be applied again (Flink's CheckpointingMode). */
+export type CheckpointingMode = "exactly-once" | "at-least-once";
+
+export interface CheckpointingOptions {
+  /** Time between the starts of two checkpoints, in ms. @default none - periodic checkpoints are off, as in Flink */
+  readonly intervalMs?: number;
+  /** @default "exactly-once" */
+  readonly mode?: CheckpointingMode;
+  /** A checkpoint that takes longer is aborted, in ms. @default 600_000 (Flink's default: 10 minutes) */
+  readonly timeoutMs?: number;
+  /** How many completed checkpoints are kept; savepoints are kept besides. @default 10 */
+  readonly retained?: number;
+}
+
+export interface DeadLetterOptions {
+  /** How often a record is tried before it becomes a dead letter. @default 10 */
+  readonly triesMax?: number;
+  /** After so many dead letters in a row a split stops: the function is broken, not the records. @default 100 */
+  readonly maxConsecutiveDeadLetters?: number;
+}
+
+export interface FunctionBinding {
+  // biome-ignore lint/suspicious/noExplicitAny: an app holds functions of any event and state
+  readonly function: FunctionDefinition<any, any>;
+  /** The name of the source that the function reads; deployments bind it to a stream, `tidemark run` to files. */
+  readonly source: string;
+  /** Earlier records are dropped: "earliest", or a time. @default "earliest" */
+  readonly startFrom?: "earliest" | Date;
+}
+
+export interface AppDefinition {
+  readonly name: string;
+  readonly functions: readonly FunctionBinding[];
+  /**
+   * Where `tidemark run` reads each source, by name: a path or glob of files relative to the app module
+   * (`"data/*.jsonl"`), or `kinesis:STREAM`. `--source` overrides it; a deployment binds its own streams.
+   */
+  readonly sources?: { readonly [source: string]: string };
+  /** @default {} - no periodic checkpoints */
+  readonly checkpointing?: CheckpointingOptions;
+  readonly deadLetters?: DeadLetterOptions;
+}
