@@ -1,0 +1,182 @@
+/**
+ * Begin: a batch takes its split (protocol §4, step 1).
+ *
+ * Invariants:
+ * - The phase is checked in the very write that raises `attempt` ◆; nothing is processed without that write's answer.
+ * - The latest Begin owns the split: Begin never refuses because another batch runs.
+ * - `attemptedTo` covers the batch before anything of it is folded.
+ * - A Begin that was repeated because its answer was lost finds its own `attemptedTo` and counts as not clean.
+ * - What the source dropped is a hole before anything after it is folded ◆.
+ */
+import { BEGINNING, type Position } from "../source/position.ts";
+import {
+  anyOf,
+  type Condition,
+  type ConditionalWrite,
+  compare,
+  compareAttributes,
+  exists,
+  path,
+  value,
+} from "./conditional-write.ts";
+import { readControl } from "./control-steps.ts";
+import type { ControlStore } from "./control-store.ts";
+import { droppedHole, expiredHole, type Hole } from "./hole.ts";
+import { spillHoles } from "./hole-items.ts";
+import { splitKey } from "./item-keys.ts";
+import { asSplit, isClean, type Split } from "./split.ts";
+import { type BirthSettings, birth, readSplit, runSplit, type SplitPlace } from "./split-steps.ts";
+
+/** How long before its retention ends a record counts as perhaps expired: the source's clock is not ours. */
+export const EXPIRY_MARGIN_MS = 5 * 60_000;
+
+/** Who begins: the mapping's handler, or the replayer of a restore. */
+export type BatchRole =
+  | { readonly phase: "RUNNING" }
+  | { readonly phase: "REPLAYING"; readonly generation: number };
+
+export interface BeginStep {
+  readonly place: SplitPlace;
+  readonly first: Position;
+  readonly last: Position;
+  readonly role: BatchRole;
+  readonly birth: BirthSettings;
+  /** How long the source keeps a record, in ms; absent: for ever. */
+  readonly retentionMs?: number;
+}
+
+export interface Begun {
+  /** The split with any hole of this Begin in it, and otherwise as it was before. */
+  readonly split: Split;
+  readonly attempt: number;
+  /** Everything tried before this batch is resolved: a barrier may be passed. */
+  readonly clean: boolean;
+  /** What this Begin found the source to have given up. */
+  readonly hole?: Hole;
+}
+
+export type BeginAnswer =
+  | ({ readonly outcome: "begun" } & Begun)
+  /** The split is in another phase or generation; nothing was changed. */
+  | { readonly outcome: "refused"; readonly split: Split };
+
+export async function begin(store: ControlStore, step: BeginStep): Promise<BeginAnswer> {
+  const oldestSafe = step.retentionMs === undefined ? undefined : step.birth.nowMs - step.retentionMs + EXPIRY_MARGIN_MS;
+  for (;;) {
+    const begun = await beginWithoutHole(store, step, oldestSafe);
+    if (begun !== undefined) return { outcome: "begun", ...begun };
+
+    const split = await readSplit(store, step.place);
+    if (split === undefined || split === "unborn") {
+      await birth(store, step.place, step.birth);
+      continue;
+    }
+    if (!mayBegin(split, step.role)) {
+      if (await leftReplaying(store, step, split)) continue;
+      return { outcome: "refused", split };
+    }
+    const withHole = await beginWithHole(store, step, split, oldestSafe);
+    if (withHole !== undefined) return { outcome: "begun", ...withHole };
+  }
+}
+
+const phaseConditions = (role: BatchRole): Condition[] => [
+  exists("epoch"),
+  compare("phase", "=", role.phase),
+  ...(role.phase === "REPLAYING" ? [compare("gen", "=", role.generation)] : []),
+];
+
+function mayBegin(split: Split, role: BatchRole): boolean {
+  return split.phase === role.phase && (role.phase === "RUNNING" || split.gen === role.generation);
+}
+
+const count: Pick<ConditionalWrite, "add"> = { add: [[path("attempt"), 1], [path("begun"), 1]] };
+
+/** The common case, in one write (two when the batch, or a part of it, was tried before: UpdateItem has no `max`). */
+async function beginWithoutHole(
+  store: ControlStore,
+  step: BeginStep,
+  oldestSafe: number | undefined,
+): Promise<Begun | undefined> {
+  const key = splitKey(step.place.function, step.place.split);
+  const nothingMissed: Condition[] = [
+    ...phaseConditions(step.role),
+    anyOf(compareAttributes("position", ">=", "attemptedTo"), compare("attemptedTo", ">=", step.first)),
+    ...(oldestSafe === undefined
+      ? []
+      : [anyOf(compare("freshAt", ">=", oldestSafe), compare("position", ">=", step.first))]),
+  ];
+  const variants: ConditionalWrite[] = [
+    {
+      conditions: [...nothingMissed, compare("attemptedTo", "<", step.last)],
+      set: [[path("attemptedTo"), value(step.last)]],
+      ...count,
+    },
+    { conditions: [...nothingMissed, compare("attemptedTo", ">=", step.last)], ...count },
+  ];
+  for (const variant of variants) {
+    const answer = await store.update(key, variant);
+    if (!answer.applied) continue;
+    const split = answer.before === undefined ? undefined : asSplit(answer.before);
+    if (split === undefined) continue;
+    return { split, attempt: split.attempt + 1, clean: isClean(split) };
+  }
+  return undefined;
+}
+
+/** The source skipped something: the hole, in the same write as the Begin, under the values that were read. */
+async function beginWithHole(
+  store: ControlStore,
+  step: BeginStep,
+  read: Split,
+  oldestSafe: number | undefined,
+): Promise<Begun | undefined> {
+  const gaveUpTried = !isClean(read) && step.first > read.attemptedTo;
+  const mayHaveExpired = oldestSafe !== undefined && read.freshAt < oldestSafe && step.first > read.position;
+  if (!gaveUpTried && !mayHaveExpired) return undefined;
+
+  const hole = mayHaveExpired
+    ? expiredHole({ after: read.position, before: step.first })
+    : droppedHole({ after: read.position, to: read.attemptedTo });
+  const position = gaveUpTried ? read.attemptedTo : read.position;
+  const holes = await spillHoles(store, step.place, read, [...read.holes, hole]);
+  const attemptedTo = read.attemptedTo > step.last ? read.attemptedTo : step.last;
+  const answer = await store.update(splitKey(step.place.function, step.place.split), {
+    conditions: [
+      ...phaseConditions(step.role),
+      compare("gen", "=", read.gen),
+      compare("position", "=", read.position),
+      compare("attemptedTo", "=", read.attemptedTo),
+      compare("freshAt", "=", read.freshAt),
+    ],
+    set: [
+      [path("position"), value(position)],
+      [path("attemptedTo"), value(attemptedTo)],
+      [path("holes"), value(holes.inline as never)],
+      [path("holeItems"), value(holes.items as never)],
+      // The hole covers all that can have been missed until now; a repeat of this write fails here.
+      [path("freshAt"), value(mayHaveExpired ? step.birth.nowMs : read.freshAt)],
+      ...(gaveUpTried ? ([[path("begun"), value(1)]] as const) : []),
+    ],
+    add: gaveUpTried ? [[path("attempt"), 1]] : [[path("attempt"), 1], [path("begun"), 1]],
+    ...(gaveUpTried ? { remove: [path("failing")] } : {}),
+  });
+  if (!answer.applied || answer.before === undefined) return undefined;
+  const before = asSplit(answer.before);
+  if (before === undefined) return undefined;
+  const split: Split = { ...before, position, holes: holes.inline, holeItems: holes.items, begun: gaveUpTried ? 0 : before.begun };
+  if (!gaveUpTried) return { split, attempt: before.attempt + 1, clean: isClean(split), hole };
+  const { failing: _passed, ...rest } = split;
+  return { split: rest, attempt: before.attempt + 1, clean: position >= before.attemptedTo, hole };
+}
+
+/**
+ * ◆ A split born while a restore ended may be left REPLAYING with nobody to run it. The handler sets it RUNNING itself
+ * when control, read now, is RUNNING in the split's generation and the split has nothing left to replay.
+ */
+async function leftReplaying(store: ControlStore, step: BeginStep, split: Split): Promise<boolean> {
+  if (step.role.phase !== "RUNNING" || split.position < (split.until ?? BEGINNING)) return false;
+  const control = await readControl(store);
+  if (control?.phase !== "RUNNING" || control.gen !== split.gen) return false;
+  return (await runSplit(store, step.place, split.gen)) !== undefined;
+}

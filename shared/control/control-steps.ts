@@ -1,0 +1,177 @@
+/**
+ * Every write of the control item, each one conditional update (protocol §5, §6, §7).
+ *
+ * Invariants:
+ * - Each step may be repeated: a repeat after a lost answer changes nothing or is told apart by its condition.
+ * - A step that was not applied changed nothing; the caller reads control and follows what it finds.
+ */
+import type { CheckpointingMode } from "../app/define-app.ts";
+import { invariant } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import {
+  anyOf,
+  attribute,
+  type Condition,
+  type ConditionalWrite,
+  compare,
+  missing,
+  path,
+  value,
+} from "./conditional-write.ts";
+import { asControl, type CheckpointRecord, type Control, type Lineage, type RestorePlan } from "./control.ts";
+import type { ControlStore } from "./control-store.ts";
+import { CONTROL_KEY } from "./item-keys.ts";
+
+const noCheckpointOpen: Condition = anyOf(missing("checkpoint"), {
+  attribute: path("checkpoint", "open"),
+  is: "=",
+  to: value(false),
+});
+
+const json = (data: object): JsonValue => data as JsonValue;
+
+/** Control, strongly consistent; undefined before the app's first step. */
+export async function readControl(store: ControlStore): Promise<Control | undefined> {
+  const attributes = await store.get(CONTROL_KEY);
+  return attributes === undefined ? undefined : asControl(attributes);
+}
+
+/** Control, made if it is missing: generation 1, epoch 0, RUNNING. */
+export async function ensureControl(store: ControlStore, mode: CheckpointingMode): Promise<Control> {
+  const found = await readControl(store);
+  if (found !== undefined) return found;
+  const first: Control = { gen: 1, maxGen: 1, phase: "RUNNING", epoch: 0, mode, pins: {} };
+  await store.update(CONTROL_KEY, {
+    conditions: [missing("gen")],
+    set: Object.entries(first).map(([name, initial]) => [path(name), value(initial as JsonValue)] as const),
+  });
+  const made = await readControl(store);
+  invariant(made !== undefined, "control exists once it was made");
+  return made;
+}
+
+/** Control as written, or undefined when the condition did not hold. */
+async function write(store: ControlStore, step: ConditionalWrite): Promise<Control | undefined> {
+  const answer = await store.update(CONTROL_KEY, step);
+  return answer.applied ? asControl(answer.after) : undefined;
+}
+
+/**
+ * Opens checkpoint `checkpoint.n`: refused unless `epoch` is what was read, control is RUNNING and none is open.
+ * The generation of the checkpoint is the answer's, never an earlier read's.
+ */
+export function triggerCheckpoint(
+  store: ControlStore,
+  step: { readonly epochRead: number; readonly checkpoint: CheckpointRecord },
+): Promise<Control | undefined> {
+  invariant(step.checkpoint.n > step.epochRead, "checkpoint numbers only grow");
+  return write(store, {
+    conditions: [compare("epoch", "=", step.epochRead), compare("phase", "=", "RUNNING"), noCheckpointOpen],
+    set: [
+      [path("epoch"), value(step.checkpoint.n)],
+      [path("checkpoint"), value(json(step.checkpoint))],
+    ],
+  });
+}
+
+/** Writes a checkpoint's new status while it is still open; a later number or a finished one refuses. */
+export function recordCheckpoint(store: ControlStore, checkpoint: CheckpointRecord): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [
+      { attribute: path("checkpoint", "n"), is: "=", to: value(checkpoint.n) },
+      { attribute: path("checkpoint", "token"), is: "=", to: value(checkpoint.token) },
+      { attribute: path("checkpoint", "open"), is: "=", to: value(true) },
+    ],
+    set: [[path("checkpoint"), value(json(checkpoint))]],
+  });
+}
+
+/** Notes that the outcome of checkpoint `n` was told to every split and that retention ran. */
+export function settleCheckpoint(store: ControlStore, n: number): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [{ attribute: path("checkpoint", "n"), is: "=", to: value(n) }],
+    set: [[path("checkpoint", "settled"), value(true)]],
+  });
+}
+
+/** Keeps a checkpoint from retention while a restore looks at it. */
+export async function pinCheckpoint(store: ControlStore, token: string, n: number): Promise<void> {
+  await write(store, { conditions: [], set: [[path("pins", token), value(n)]] });
+}
+
+export async function unpinCheckpoint(store: ControlStore, token: string): Promise<void> {
+  await write(store, { conditions: [], remove: [path("pins", token)] });
+}
+
+/**
+ * Begins a restore: control is REPLAYING from here on. Refused when a checkpoint is open, or when another restore
+ * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one).
+ */
+export function recordRestore(
+  store: ControlStore,
+  step: { readonly maxGenRead: number; readonly plan: RestorePlan },
+): Promise<Control | undefined> {
+  invariant(step.plan.target > step.maxGenRead, "a restore's generation is new");
+  return write(store, {
+    conditions: [compare("maxGen", "=", step.maxGenRead), noCheckpointOpen],
+    set: [
+      [path("phase"), value("REPLAYING")],
+      [path("maxGen"), value(step.plan.target)],
+      [path("restore"), value(json(step.plan))],
+    ],
+  });
+}
+
+/** Notes that every part of a restore's checkpoint is in its generation. */
+export function recordLoaded(store: ControlStore, token: string, atMs: number): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [{ attribute: path("restore", "token"), is: "=", to: value(token) }],
+    set: [[path("restore", "loadedAtMs"), value(atMs)]],
+  });
+}
+
+/**
+ * Makes the restored generation the live one. A stale restorer's flip is refused.
+ * `epochAtLeast`: the highest checkpoint number that storage knows, so that numbers are never reused after control was lost.
+ */
+export function flipControl(
+  store: ControlStore,
+  step: {
+    readonly target: number;
+    readonly from: Lineage;
+    readonly mode: CheckpointingMode;
+    readonly epochAtLeast: number;
+    readonly epochRead: number;
+  },
+): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [compare("gen", "<", step.target), compare("epoch", "=", step.epochRead)],
+    set: [
+      [path("gen"), value(step.target)],
+      [path("restoredFrom"), value(json(step.from))],
+      [path("mode"), value(step.mode)],
+      [path("sweep"), value(true)],
+      [path("epoch"), step.epochAtLeast > step.epochRead ? value(step.epochAtLeast) : attribute("epoch")],
+    ],
+  });
+}
+
+/** Ends a restore: control is RUNNING again, unless a later restore has begun (◆ a superseded restorer stops). */
+export function finishRestore(
+  store: ControlStore,
+  step: { readonly target: number; readonly atMs: number },
+): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [compare("gen", "=", step.target), compare("maxGen", "=", step.target)],
+    set: [
+      [path("phase"), value("RUNNING")],
+      [path("restore", "finishedAtMs"), value(step.atMs)],
+      [path("pins"), value({})],
+    ],
+  });
+}
+
+/** Notes that no item of an older generation is left. */
+export async function recordSwept(store: ControlStore, generation: number): Promise<void> {
+  await write(store, { conditions: [compare("gen", "=", generation)], remove: [path("sweep")] });
+}

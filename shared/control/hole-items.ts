@@ -1,0 +1,67 @@
+/**
+ * Where holes go that outgrow their split's item.
+ *
+ * Invariant: an item of holes is written before the split item names it, under a name that its content decides, so
+ * that a repeat or a rival never changes what a name means, and a crash leaves at most an item that nothing names.
+ */
+import { createHash } from "node:crypto";
+import type { JsonValue } from "../json/json-value.ts";
+import { path, value } from "./conditional-write.ts";
+import type { ControlStore } from "./control-store.ts";
+import type { Hole } from "./hole.ts";
+import { holesPartition } from "./item-keys.ts";
+import type { Split } from "./split.ts";
+import type { SplitPlace } from "./split-steps.ts";
+
+/** Past this, holes move out of the split item: it is written twice a batch and an item holds 400 KB at the most. */
+export const INLINE_HOLES_BYTES_MAX = 100_000;
+
+export interface StoredHoles {
+  readonly inline: readonly Hole[];
+  /** The items of their own that hold the earlier ones, in order. */
+  readonly items: readonly string[];
+}
+
+/** The holes as a split item may hold them; writes them to an item of their own first when they are too many. */
+export async function spillHoles(
+  store: ControlStore,
+  place: SplitPlace,
+  split: Pick<Split, "gen" | "holeItems">,
+  holes: readonly Hole[],
+): Promise<StoredHoles> {
+  const content = JSON.stringify(holes);
+  if (content.length <= INLINE_HOLES_BYTES_MAX) return { inline: holes, items: split.holeItems };
+  const name = createHash("sha256").update(content).digest("base64url");
+  await store.update(
+    { partition: holesPartition(place.function, place.split, split.gen), sort: name },
+    { conditions: [], set: [[path("holes"), value(holes as unknown as JsonValue)]] },
+  );
+  return { inline: [], items: [...split.holeItems, name] };
+}
+
+/** Stores the holes of a manifest for a restored split, in as many items as they need. */
+export async function storeHoles(
+  store: ControlStore,
+  place: SplitPlace,
+  generation: number,
+  holes: readonly Hole[],
+): Promise<StoredHoles> {
+  const perItem = 1_000;
+  let stored: StoredHoles = { inline: [], items: [] };
+  for (let start = 0; start < holes.length; start += perItem) {
+    const next = [...stored.inline, ...holes.slice(start, start + perItem)];
+    stored = await spillHoles(store, place, { gen: generation, holeItems: stored.items }, next);
+  }
+  return stored;
+}
+
+/** Every hole of a split, in order. */
+export async function allHoles(store: ControlStore, place: SplitPlace, split: Split): Promise<Hole[]> {
+  const holes: Hole[] = [];
+  const partition = holesPartition(place.function, place.split, split.gen);
+  for (const name of split.holeItems) {
+    const item = await store.get({ partition, sort: name });
+    holes.push(...((item?.holes ?? []) as unknown as Hole[]));
+  }
+  return [...holes, ...split.holes];
+}

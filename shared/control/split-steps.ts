@@ -1,0 +1,334 @@
+/**
+ * Every write of a split item but Begin (see `begin.ts`), each one conditional update (protocol §4 to §7).
+ *
+ * Invariants:
+ * - Right-hand sides are old values of the item, or literals under a condition that they are still true.
+ * - Barrier and End carry their attempt: a later Begin fences them.
+ * - Coordinator and restorer steps carry the generation they act for, and the epoch or target must grow.
+ * - A repeat after a lost answer changes nothing.
+ */
+import type { CheckpointingMode } from "../app/define-app.ts";
+import { invariant } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import { BEGINNING, type Position } from "../source/position.ts";
+import {
+  anyOf,
+  attribute,
+  type Condition,
+  type ConditionalWrite,
+  compare,
+  compareAttributes,
+  exists,
+  missing,
+  type Operand,
+  path,
+  value,
+} from "./conditional-write.ts";
+import type { Control } from "./control.ts";
+import { ensureControl } from "./control-steps.ts";
+import type { ControlAttributes, ControlStore } from "./control-store.ts";
+import type { Hole } from "./hole.ts";
+import { splitKey, splitsPartition } from "./item-keys.ts";
+import { asSplit, type Failing, type Phase, type Split } from "./split.ts";
+
+/** Which split item. */
+export interface SplitPlace {
+  readonly function: string;
+  readonly split: string;
+}
+
+/** What a split is born with besides what control says. */
+export interface BirthSettings {
+  readonly mode: CheckpointingMode;
+  readonly startTimeMs?: number;
+  readonly nowMs: number;
+}
+
+type Assignment = NonNullable<ConditionalWrite["set"]>[number];
+const assign = (name: string, literal: JsonValue): Assignment => [path(name), value(literal)];
+const json = (data: unknown): JsonValue => data as JsonValue;
+
+export type FoundSplit = { readonly split: string; readonly item: Split | "unborn" };
+
+function found(attributes: ControlAttributes): Split | "unborn" {
+  return asSplit(attributes) ?? "unborn";
+}
+
+/** The split's item, strongly consistent; undefined: there is none. */
+export async function readSplit(store: ControlStore, place: SplitPlace): Promise<Split | "unborn" | undefined> {
+  const attributes = await store.get(splitKey(place.function, place.split));
+  return attributes === undefined ? undefined : found(attributes);
+}
+
+/** Every split of a function, strongly consistent. */
+export async function* listSplits(store: ControlStore, functionName: string): AsyncGenerator<FoundSplit> {
+  for await (const { sort, attributes } of store.list(splitsPartition(functionName))) {
+    yield { split: sort, item: found(attributes) };
+  }
+}
+
+async function write(store: ControlStore, place: SplitPlace, step: ConditionalWrite): Promise<Split | undefined> {
+  const answer = await store.update(splitKey(place.function, place.split), step);
+  if (!answer.applied) return undefined;
+  const split = asSplit(answer.after);
+  invariant(split !== undefined, "only births write unborn splits");
+  return split;
+}
+
+/**
+ * Births a split into exactly the epoch, generation and phase that control has after the unborn item was seen.
+ * ◆ Control is read only after the unborn item's put was answered: a checkpoint triggered later then finds the item
+ * in its list, one triggered earlier is in the epoch that is read here. ◆ The barrier of that epoch is the beginning.
+ */
+export async function birth(store: ControlStore, place: SplitPlace, settings: BirthSettings): Promise<void> {
+  const key = splitKey(place.function, place.split);
+  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0)] });
+  const control = await ensureControl(store, settings.mode);
+  await store.update(key, {
+    conditions: [exists("attempt"), missing("epoch")],
+    set: [...bornInto(control, settings), ...(settings.startTimeMs === undefined ? [] : [assign("startTimeMs", settings.startTimeMs)])],
+  });
+}
+
+function bornInto(control: Control, settings: BirthSettings): Assignment[] {
+  return [
+    assign("gen", control.gen),
+    assign("phase", control.phase),
+    assign("mode", control.mode),
+    assign("begun", 0),
+    assign("epoch", control.epoch),
+    assign("pendingEpoch", control.epoch),
+    assign("resolved", 0),
+    assign("position", BEGINNING),
+    assign("attemptedTo", BEGINNING),
+    assign("freshAt", settings.nowMs),
+    assign("barriers", { [control.epoch]: BEGINNING }),
+    assign("barrierFreshAt", { [control.epoch]: settings.nowMs }),
+    assign("holes", []),
+    assign("holeItems", []),
+    assign("consecutiveDeadLetters", 0),
+  ];
+}
+
+const intoEpoch = (n: number): Assignment[] => [
+  assign("epoch", n),
+  [path("barriers", n), attribute("position")],
+  [path("barrierFreshAt", n), attribute("freshAt")],
+];
+
+/** A batch passes barrier `n` before it folds anything: its epoch is `n`, the cut is at its position. */
+export function passBarrier(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly attempt: number; readonly generation: number; readonly n: number },
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      compare("attempt", "=", step.attempt),
+      compare("gen", "=", step.generation),
+      compare("epoch", "<", step.n),
+    ],
+    set: intoEpoch(step.n),
+  });
+}
+
+/** Coordinator: a barrier is asked for; the split's next clean Begin passes it. */
+export function askForBarrier(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly generation: number; readonly n: number },
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [exists("epoch"), compare("pendingEpoch", "<", step.n), compare("gen", "=", step.generation)],
+    set: [assign("pendingEpoch", step.n)],
+  });
+}
+
+/** Coordinator: a clean split passes the barrier without a batch. */
+export function moveIdle(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly generation: number; readonly n: number },
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      compare("gen", "=", step.generation),
+      compare("epoch", "<", step.n),
+      compareAttributes("position", ">=", "attemptedTo"),
+    ],
+    set: intoEpoch(step.n),
+  });
+}
+
+/**
+ * Coordinator: the source holds nothing of `(position, attemptedTo]` any more, so no batch will ever make the split
+ * clean. The range becomes a hole, under the condition that both ends are still those that were looked at.
+ */
+export function giveUpTail(
+  store: ControlStore,
+  place: SplitPlace,
+  read: Split,
+  holes: readonly Hole[],
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      compare("position", "=", read.position),
+      compare("attemptedTo", "=", read.attemptedTo),
+      compare("gen", "=", read.gen),
+      compareAttributes("position", "<", "attemptedTo"),
+    ],
+    set: [assign("position", read.attemptedTo), assign("holes", json(holes)), assign("begun", 0)],
+    add: [[path("attempt"), 1]],
+    remove: [path("failing")],
+  });
+}
+
+/** Coordinator: the source was seen to hold nothing after `position`, and perhaps to have ended. */
+export function noteLook(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly read: Split; readonly nowMs: number; readonly ended: boolean },
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      compare("position", "=", step.read.position),
+      compare("gen", "=", step.read.gen),
+      compare("freshAt", "<=", step.nowMs),
+      compareAttributes("position", ">=", "attemptedTo"),
+    ],
+    set: [assign("freshAt", step.nowMs), ...(step.ended ? [assign("ended", true)] : [])],
+  });
+}
+
+/** Coordinator: checkpoint `n` has its outcome; writers may drop before-images of epochs up to `n`. */
+export function resolveEpoch(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly n: number; readonly read: Split },
+): Promise<Split | undefined> {
+  const passed = Object.keys(step.read.barriers).filter((epoch) => Number(epoch) <= step.n);
+  return write(store, place, {
+    conditions: [compare("resolved", "<", step.n), compare("gen", "=", step.read.gen)],
+    set: [assign("resolved", step.n)],
+    remove: passed.flatMap((epoch) => [path("barriers", epoch), path("barrierFreshAt", epoch)]),
+  });
+}
+
+/** What an End writes: absolute values, safe because only writes that raise `attempt` change them. */
+export interface EndStep {
+  readonly attempt: number;
+  readonly generation: number;
+  readonly phase: Phase;
+  readonly position: Position;
+  readonly attemptedTo: Position;
+  readonly freshAt: number;
+  readonly consecutiveDeadLetters: number;
+  /** Absent: none is added. */
+  readonly holes?: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
+  /** Absent: the record that failed, if any, was passed. */
+  readonly failing?: Failing;
+}
+
+export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: ownedBy(step),
+    set: [
+      assign("position", step.position),
+      assign("attemptedTo", step.attemptedTo),
+      assign("freshAt", step.freshAt),
+      assign("consecutiveDeadLetters", step.consecutiveDeadLetters),
+      assign("begun", 0),
+      ...(step.holes === undefined
+        ? []
+        : [assign("holes", json(step.holes.inline)), assign("holeItems", json(step.holes.items))]),
+      ...(step.failing === undefined ? [] : [assign("failing", json(step.failing))]),
+    ],
+    ...(step.failing === undefined ? { remove: [path("failing")] } : {}),
+  });
+}
+
+/** Written just before `handle` runs for a record that may kill the process: found at the next Begin, it did. */
+export function enterRecord(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly attempt: number; readonly generation: number; readonly phase: Phase; readonly failing: Failing },
+): Promise<Split | undefined> {
+  return write(store, place, { conditions: ownedBy(step), set: [assign("failing", json(step.failing))] });
+}
+
+function ownedBy(owner: { readonly attempt: number; readonly generation: number; readonly phase: Phase }): Condition[] {
+  return [
+    compare("attempt", "=", owner.attempt),
+    compare("gen", "=", owner.generation),
+    compare("phase", "=", owner.phase),
+  ];
+}
+
+/** Restorer: no batch of the mapping may begin on the split from here on. */
+export function setReplaying(store: ControlStore, place: SplitPlace, target: number): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [exists("epoch"), compare("gen", "<", target)],
+    set: [assign("phase", "REPLAYING")],
+  });
+}
+
+/** What a restored split starts with. */
+export interface FlipStep {
+  readonly target: number;
+  readonly position: Position;
+  readonly freshAt: number;
+  readonly holes: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
+  readonly ended: boolean;
+  readonly mode: CheckpointingMode;
+  /** `control.epoch`: older before-images mean nothing in the new generation. */
+  readonly epoch: number;
+}
+
+/**
+ * Restorer: the split belongs to the restored generation and stands at the cut. `until` becomes the later of what it
+ * was and `attemptedTo`, whose two cases are two variants: UpdateItem has no `max`.
+ */
+export async function flipSplit(store: ControlStore, place: SplitPlace, step: FlipStep): Promise<Split | undefined> {
+  const flip = (until: Condition, right: Operand): Promise<Split | undefined> =>
+    write(store, place, {
+      conditions: [exists("epoch"), compare("gen", "<", step.target), until],
+      set: [
+        [path("until"), right],
+        assign("gen", step.target),
+        assign("phase", "REPLAYING"),
+        assign("mode", step.mode),
+        assign("position", step.position),
+        assign("attemptedTo", step.position),
+        assign("freshAt", step.freshAt),
+        assign("holes", json(step.holes.inline)),
+        assign("holeItems", json(step.holes.items)),
+        assign("consecutiveDeadLetters", 0),
+        assign("begun", 0),
+        assign("epoch", step.epoch),
+        assign("pendingEpoch", step.epoch),
+        assign("resolved", step.epoch),
+        assign("barriers", {}),
+        assign("barrierFreshAt", {}),
+        ...(step.ended ? [assign("ended", true)] : []),
+      ],
+      add: [[path("attempt"), 1]],
+      remove: [path("failing"), ...(step.ended ? [] : [path("ended")])],
+    });
+  const later = anyOf(missing("until"), compareAttributes("until", "<=", "attemptedTo"));
+  return (
+    (await flip(later, attribute("attemptedTo"))) ??
+    (await flip(compareAttributes("until", ">", "attemptedTo"), attribute("until")))
+  );
+}
+
+/** The split has replayed all that the generation before had tried: the mapping may go on. */
+export function runSplit(store: ControlStore, place: SplitPlace, generation: number): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      exists("epoch"),
+      compare("gen", "=", generation),
+      anyOf(missing("until"), compareAttributes("position", ">=", "until")),
+    ],
+    set: [assign("phase", "RUNNING")],
+  });
+}

@@ -1,0 +1,67 @@
+/**
+ * The split item: how far a function has come in one split of its source. Pure data.
+ *
+ * Invariants:
+ * - `position` never goes back within a generation; everything at or before it is folded, or in a hole.
+ * - `position <= attemptedTo`; the split is clean exactly when they are equal.
+ * - `epoch <= pendingEpoch <= control.epoch`.
+ * - An item without `epoch` is unborn: it belongs to no generation yet, and nothing may be processed on it.
+ */
+import type { CheckpointingMode } from "../app/define-app.ts";
+import type { Position } from "../source/position.ts";
+import type { ControlAttributes } from "./control-store.ts";
+import type { Hole } from "./hole.ts";
+
+export type Phase = "RUNNING" | "REPLAYING";
+
+/** The record that stands in the way of its split. */
+export interface Failing {
+  readonly position: Position;
+  /** Deliveries at which the user's code threw at this record, or (`entered`) died in it. */
+  readonly tries: number;
+  /** True while `handle` runs for it alone: found true by the next Begin, the process died in it. */
+  readonly entered?: boolean;
+  readonly error: string;
+}
+
+export interface Split {
+  readonly gen: number;
+  readonly phase: Phase;
+  readonly mode: CheckpointingMode;
+  /** Counts Begins for ever: the latest one owns the split. */
+  readonly attempt: number;
+  /** Begins since the last End. */
+  readonly begun: number;
+  readonly epoch: number;
+  readonly pendingEpoch: number;
+  /** Checkpoints up to here are completed or aborted. */
+  readonly resolved: number;
+  /** Records that arrived earlier are dropped (the user's `startFrom`); absent: none is. */
+  readonly startTimeMs?: number;
+  readonly position: Position;
+  /** Nothing after `position` that arrived by then can have been missed: the arrival of `position`, or the last look that found nothing after it. Ms since 1970. */
+  readonly freshAt: number;
+  readonly attemptedTo: Position;
+  /** Position at each barrier passed and not yet resolved. */
+  readonly barriers: { readonly [epoch: string]: Position };
+  /** `freshAt` at each of these barriers. */
+  readonly barrierFreshAt: { readonly [epoch: string]: number };
+  readonly holes: readonly Hole[];
+  /** Names of the items of their own that hold earlier holes. */
+  readonly holeItems: readonly string[];
+  /** A replay goes to here. */
+  readonly until?: Position;
+  readonly failing?: Failing;
+  /** Dead letters since the last record that was folded. */
+  readonly consecutiveDeadLetters: number;
+  readonly ended?: boolean;
+}
+
+/** Undefined: the split is unborn. */
+export function asSplit(attributes: ControlAttributes): Split | undefined {
+  return attributes.epoch === undefined ? undefined : (attributes as unknown as Split);
+}
+
+export function isClean(split: Pick<Split, "position" | "attemptedTo">): boolean {
+  return split.position >= split.attemptedTo;
+}
