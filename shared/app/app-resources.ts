@@ -1,0 +1,20 @@
+/** What an app runs on: its stores, its sources, and the machine's clock and randomness, all passed in. */
+import type { ControlStore } from "../control/control-store.ts";
+import type { Clock, Randomness } from "../environment.ts";
+import type { Observer } from "../observer.ts";
+import type { Source } from "../source/source.ts";
+import type { StateBackend } from "../state/state-backend.ts";
+import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
+import type { AppDescription } from "./app-description.ts";
+
+export interface AppResources {
+  readonly app: AppDescription;
+  readonly control: ControlStore;
+  readonly state: StateBackend;
+  readonly storage: CheckpointStorage;
+  /** The source of a function, its redriven dead letters included. */
+  readonly sourceOf: (functionName: string) => Source;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  readonly observe: Observer;
+}
