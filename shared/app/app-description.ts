@@ -2,7 +2,8 @@
  * What the parts that run no user code (coordinator, snapshot, restore, CLI) know of an app: data alone, every
  * default filled in. Made from the app module by `describeApp`; carried in settings.
  */
-import type { CheckpointingMode } from "./define-app.ts";
+import { stateVersionOf } from "../function/upgrade-image.ts";
+import type { AppDefinition, CheckpointingMode, FunctionBinding } from "./define-app.ts";
 
 export interface FunctionDescription {
   readonly name: string;
@@ -24,4 +25,33 @@ export interface AppDescription {
     readonly retained: number;
   };
   readonly deadLetters: { readonly triesMax: number; readonly maxConsecutiveDeadLetters: number };
+}
+
+/** The data of an app, every default filled in: a plain object that JSON carries unchanged. */
+export function describeApp(app: AppDefinition): AppDescription {
+  const { intervalMs, mode, timeoutMs, retained } = app.checkpointing ?? {};
+  return {
+    name: app.name,
+    functions: app.functions.map(describeFunction),
+    checkpointing: {
+      ...(intervalMs === undefined ? {} : { intervalMs }),
+      mode: mode ?? "exactly-once",
+      timeoutMs: timeoutMs ?? 600_000,
+      retained: retained ?? 10,
+    },
+    deadLetters: {
+      triesMax: app.deadLetters?.triesMax ?? 10,
+      maxConsecutiveDeadLetters: app.deadLetters?.maxConsecutiveDeadLetters ?? 100,
+    },
+  };
+}
+
+function describeFunction({ function: definition, source, startFrom }: FunctionBinding): FunctionDescription {
+  return {
+    name: definition.name,
+    ...(definition.previousName === undefined ? {} : { previousName: definition.previousName }),
+    source,
+    stateVersion: stateVersionOf(definition),
+    ...(startFrom instanceof Date ? { startTimeMs: startFrom.getTime() } : {}),
+  };
 }

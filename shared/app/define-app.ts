@@ -1,5 +1,6 @@
 /** What a user's app module exports: which functions there are, what they read, and when checkpoints are taken. */
 import type { FunctionDefinition } from "../function/define-function.ts";
+import { checkApp } from "./check-app.ts";
 
 /** `exactly-once`: an exact cut. `at-least-once`: cheaper; events after a checkpoint's positions may be applied again (Flink's CheckpointingMode). */
 export type CheckpointingMode = "exactly-once" | "at-least-once";
@@ -32,7 +33,9 @@ export interface FunctionBinding {
 }
 
 export interface AppDefinition {
+  /** Letters, digits, `-` and `_`, at most 64: part of the names of tables and settings. */
   readonly name: string;
+  /** At least one, each of another name. */
   readonly functions: readonly FunctionBinding[];
   /**
    * Where `tidemark run` reads each source, by name: a path or glob of files relative to the app module
@@ -42,4 +45,35 @@ export interface AppDefinition {
   /** @default {} - no periodic checkpoints */
   readonly checkpointing?: CheckpointingOptions;
   readonly deadLetters?: DeadLetterOptions;
+}
+
+/**
+ * Marks what `defineApp` has checked. A registered symbol, since the command line may have loaded another copy of
+ * this module than the app did; not enumerable, so that it shows in no output.
+ */
+const CHECKED_APP = Symbol.for("tidemark.app");
+
+/**
+ * Defines an app: the default export of the module that deployments, `tidemark run` and the Lambda entry points load.
+ * Costs no request.
+ *
+ * @throws TidemarkError `fix-configuration` when an option is missing, misspelt or out of its range, two functions
+ * claim one name, or `sources` names a source that no function reads; the message says which, and the way out.
+ */
+export function defineApp(options: AppDefinition): AppDefinition {
+  checkApp(options);
+  const app = {
+    ...options,
+    functions: Object.freeze(options.functions.map((binding) => Object.freeze({ ...binding }))),
+    ...(options.sources === undefined ? {} : { sources: Object.freeze({ ...options.sources }) }),
+    ...(options.checkpointing === undefined ? {} : { checkpointing: Object.freeze({ ...options.checkpointing }) }),
+    ...(options.deadLetters === undefined ? {} : { deadLetters: Object.freeze({ ...options.deadLetters }) }),
+  };
+  Object.defineProperty(app, CHECKED_APP, { value: true });
+  return Object.freeze(app);
+}
+
+/** Whether a value (what a loaded module exports) came from {@link defineApp}, of any copy of this module. */
+export function isApp(value: unknown): value is AppDefinition {
+  return typeof value === "object" && value !== null && (value as { [CHECKED_APP]?: unknown })[CHECKED_APP] === true;
 }

@@ -1,6 +1,7 @@
 /** What a user writes: a pure fold of events into a key's state. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Position } from "../source/position.ts";
+import { checkFunction } from "./check-function.ts";
 
 /** Where an event stands, for the handler that folds it. */
 export interface EventContext {
@@ -32,12 +33,60 @@ export interface StateDefinition<State> {
 
 /** A stateful function as the runtime sees it; make one with {@link defineFunction}. */
 export interface FunctionDefinition<Event = unknown, State = unknown> {
-  /** The state's identity, as Flink's uid: letters, digits, `-` and `_`, at most 64. */
+  /** The state's identity, as Flink's uid: restores find the state by it. Letters, digits, `-` and `_`, at most 64. */
   readonly name: string;
   /** The name this function's state had in older checkpoints; a restore takes it over. */
   readonly previousName?: string;
+  /** What makes an event of a record, and refuses what is none: any Standard Schema (zod, valibot, arktype, your own). */
   readonly event: StandardSchemaV1<unknown, Event>;
+  /** What state the event belongs to: text of 1 to 2048 bytes. */
   readonly key: (event: Event) => string;
   readonly state: StateDefinition<State>;
+  /**
+   * The state after an event; null clears the key. The state it gets is frozen: return a new one.
+   *
+   * Must be deterministic, with no effect outside: it may run more than once for an event, and a restore runs it again.
+   */
   readonly handle: (state: State, event: Event, context: EventContext) => State | null | Promise<State | null>;
+}
+
+/** What {@link defineFunction} takes. The event's type comes from `event`, the state's from `state.initial`; `handle` is held to both. */
+export interface FunctionOptions<Schema extends StandardSchemaV1, State> {
+  readonly name: string;
+  readonly previousName?: string;
+  readonly event: Schema;
+  readonly key: (event: StandardSchemaV1.InferOutput<Schema>) => string;
+  readonly state: StateDefinition<State>;
+  readonly handle: (
+    state: NoInfer<State>,
+    event: StandardSchemaV1.InferOutput<Schema>,
+    context: EventContext,
+  ) => NoInfer<State> | null | Promise<NoInfer<State> | null>;
+}
+
+/**
+ * Defines a stateful function: a pure fold of events into the state of their key. {@link FunctionDefinition} says what
+ * each option means.
+ *
+ * Annotate `initial` where its value alone says too little: `initial: (): OnTime => ({ flights: 0, worstDate: null })`.
+ *
+ * On a crash nothing is lost and nothing is folded twice: the runtime delivers the batch again and drops what was
+ * done. Costs no request; `initial` is called once, to check what it returns.
+ *
+ * @throws TidemarkError `fix-configuration` when an option is missing, misspelt or out of its range;
+ * `fix-function` when `initial` returns what cannot be stored.
+ */
+export function defineFunction<Schema extends StandardSchemaV1, State>(
+  options: FunctionOptions<Schema, State>,
+): FunctionDefinition<StandardSchemaV1.InferOutput<Schema>, State> {
+  checkFunction(options);
+  const { upgrade } = options.state;
+  return Object.freeze({
+    ...options,
+    event: options.event as StandardSchemaV1<unknown, StandardSchemaV1.InferOutput<Schema>>,
+    state: Object.freeze({
+      ...options.state,
+      ...(upgrade === undefined ? {} : { upgrade: Object.freeze({ ...upgrade }) }),
+    }),
+  });
 }

@@ -1,0 +1,122 @@
+/** The checks of `defineApp`. Each refusal says what was given, what is allowed, and the way out. */
+import { TidemarkError } from "../errors.ts";
+import { checkFunction } from "../function/check-function.ts";
+import { checkName, checkOptions, checkPositiveInteger, show } from "../function/check-options.ts";
+import { nearestName } from "../function/nearest-name.ts";
+
+interface CheckedBinding {
+  readonly name: string;
+  readonly previousName: string | undefined;
+  readonly source: string;
+}
+
+export function checkApp(given: unknown): void {
+  checkOptions("The app", given, ["name", "functions", "sources", "checkpointing", "deadLetters"]);
+  checkName("The app's name", given.name);
+  const bindings = checkFunctions(given.functions);
+  checkNames(bindings);
+  if (given.sources !== undefined) checkSources(given.sources, bindings);
+  if (given.checkpointing !== undefined) checkCheckpointing(given.checkpointing);
+  if (given.deadLetters !== undefined) checkDeadLetters(given.deadLetters);
+}
+
+function checkFunctions(given: unknown): readonly CheckedBinding[] {
+  if (!Array.isArray(given) || given.length === 0) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The app's functions are ${Array.isArray(given) ? "an empty list" : show(given)}; there must be a list of at least one. Give functions: [{ function: onTime, source: "flights" }].`,
+    );
+  }
+  return given.map(checkBinding);
+}
+
+function checkBinding(given: unknown, index: number): CheckedBinding {
+  checkOptions(`functions[${index}]`, given, ["function", "source", "startFrom"]);
+  checkFunction(given.function);
+  const { name, previousName } = given.function as { readonly name: string; readonly previousName?: string };
+  checkName(`The source of function ${name}`, given.source);
+  checkStart(name, given.startFrom);
+  return { name, previousName, source: given.source };
+}
+
+function checkStart(functionName: string, given: unknown): void {
+  if (given === undefined || given === "earliest") return;
+  if (given instanceof Date && !Number.isNaN(given.getTime())) return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `startFrom of function ${functionName} is ${show(given)}; it must be "earliest" or a valid Date. Give new Date("2026-01-31T00:00:00Z"), or leave it out.`,
+  );
+}
+
+/** State is found by its function's name, so that each name, old or new, must lead to one function. */
+function checkNames(bindings: readonly CheckedBinding[]): void {
+  const claims = new Map<string, string>();
+  for (const { name } of bindings) {
+    if (claims.has(name)) {
+      throw new TidemarkError(
+        "fix-configuration",
+        `Two functions are named ${show(name)}; each function must have a name of its own, since its state is kept under it. Rename one.`,
+      );
+    }
+    claims.set(name, `function ${name} has it for its name`);
+  }
+  for (const { name, previousName } of bindings) {
+    if (previousName === undefined) continue;
+    const claim = claims.get(previousName);
+    if (claim !== undefined) {
+      throw new TidemarkError(
+        "fix-configuration",
+        `previousName of function ${name} is ${show(previousName)}, but ${claim}; the state of an older checkpoint can go to one function only. Leave one of the two out.`,
+      );
+    }
+    claims.set(previousName, `function ${name} has it for its previousName`);
+  }
+}
+
+function checkSources(given: unknown, bindings: readonly CheckedBinding[]): void {
+  const read = [...new Set(bindings.map((binding) => binding.source))];
+  const wayOut = `The functions read ${read.join(", ")}.`;
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The app's sources are ${show(given)}; they must be an object of places by the names of sources: { ${JSON.stringify(read[0])}: "data/*.jsonl" }. ${wayOut}`,
+    );
+  }
+  for (const [name, place] of Object.entries(given)) {
+    if (!read.includes(name)) {
+      const nearest = nearestName(name, read);
+      throw new TidemarkError(
+        "fix-configuration",
+        `sources names ${show(name)}, which no function reads. ${wayOut} ${nearest === undefined ? "Remove it." : `Did you mean ${nearest}?`}`,
+      );
+    }
+    if (typeof place !== "string" || place === "") {
+      throw new TidemarkError(
+        "fix-configuration",
+        `sources[${show(name)}] is ${show(place)}; it must be a path or glob of files ("data/*.jsonl") or "kinesis:STREAM". Give one, or leave it out and pass --source.`,
+      );
+    }
+  }
+}
+
+function checkCheckpointing(given: unknown): void {
+  checkOptions("checkpointing", given, ["intervalMs", "mode", "timeoutMs", "retained"]);
+  const { intervalMs, mode, timeoutMs, retained } = given;
+  if (intervalMs !== undefined) checkPositiveInteger("checkpointing.intervalMs", intervalMs, "milliseconds");
+  if (timeoutMs !== undefined) checkPositiveInteger("checkpointing.timeoutMs", timeoutMs, "milliseconds");
+  if (retained !== undefined) checkPositiveInteger("checkpointing.retained", retained, "checkpoints");
+  if (mode === undefined || mode === "exactly-once" || mode === "at-least-once") return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `checkpointing.mode is ${show(mode)}; it must be "exactly-once" or "at-least-once". Give one of them, or leave it out for "exactly-once".`,
+  );
+}
+
+function checkDeadLetters(given: unknown): void {
+  checkOptions("deadLetters", given, ["triesMax", "maxConsecutiveDeadLetters"]);
+  const { triesMax, maxConsecutiveDeadLetters } = given;
+  if (triesMax !== undefined) checkPositiveInteger("deadLetters.triesMax", triesMax, "tries");
+  if (maxConsecutiveDeadLetters !== undefined) {
+    checkPositiveInteger("deadLetters.maxConsecutiveDeadLetters", maxConsecutiveDeadLetters, "records");
+  }
+}

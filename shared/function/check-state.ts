@@ -1,0 +1,24 @@
+import { TidemarkError } from "../errors.ts";
+import { findJsonDefect } from "../json/check-json.ts";
+import type { JsonValue } from "../json/json-value.ts";
+
+/**
+ * What `handle` returned, checked to be JSON that is read back as itself.
+ * Costs one walk of the state: some 10 ns a property.
+ * @returns the value itself, not a copy.
+ * @throws TidemarkError `fix-function` naming the place, what is there, and what to store instead.
+ */
+export function checkState(functionName: string, key: string, state: unknown): JsonValue {
+  if (state === undefined) {
+    throw new TidemarkError(
+      "fix-function",
+      `handle of ${functionName} returned undefined for key ${JSON.stringify(key)}. Return the new state, or null to clear the key.`,
+    );
+  }
+  const defect = findJsonDefect(state, "state");
+  if (defect === undefined) return state as JsonValue;
+  throw new TidemarkError(
+    "fix-function",
+    `handle of ${functionName} returned a state for key ${JSON.stringify(key)} that is not JSON: ${defect.path} ${defect.what}. ${defect.wayOut}`,
+  );
+}

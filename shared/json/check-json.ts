@@ -1,0 +1,203 @@
+/**
+ * Finds what keeps a value from being stored as JSON and read back as itself.
+ *
+ * Stricter than `JSON.stringify`, which drops `undefined` and functions, writes NaN as null and calls `toJSON`: each
+ * of these would make the state in memory differ from the state that is loaded later. `toJSON` is never called.
+ * Accepted: null, booleans, text with a UTF-8 form, numbers that DynamoDB can hold, arrays without holes, and plain
+ * objects. An own property named `__proto__` is a property like any other; nothing here copies objects, so it never
+ * becomes a prototype.
+ *
+ * Two walks: the first only answers yes, without keeping a path, since it runs for every state written; the second
+ * runs when the first said no, and says where and why.
+ */
+import { jsonPath } from "./json-path.ts";
+import { isWellFormed } from "./well-formed.ts";
+
+/**
+ * How deep arrays and objects may be nested. DynamoDB takes 32 levels ("Nesting depth" in the Developer Guide's
+ * "Constraints"); two are left to the item around the state.
+ */
+export const JSON_DEPTH_MAX = 30;
+
+/** DynamoDB's numbers: 1E-130 to 9.99…E+125, either sign, and zero ("Naming rules and data types": 38 digits, more than a double has). */
+const MAGNITUDE_MIN = 1e-130;
+const MAGNITUDE_END = 1e126;
+
+export interface JsonDefect {
+  /** Where: `state.visits[3].at`. */
+  readonly path: string;
+  /** What is there, to go on after the path: `is a Date`. */
+  readonly what: string;
+  /** What to store instead: a sentence. */
+  readonly wayOut: string;
+}
+
+/** The first thing in `value` that is not JSON, or undefined when all of it is. `root` is what the path calls the value. */
+export function findJsonDefect(value: unknown, root: string): JsonDefect | undefined {
+  return isJson(value, JSON_DEPTH_MAX) ? undefined : explain(value, { root, segments: [], ancestors: [] });
+}
+
+function isJson(value: unknown, depthLeft: number): boolean {
+  switch (typeof value) {
+    case "string":
+      return isWellFormed(value);
+    case "number":
+      return isStorableNumber(value);
+    case "boolean":
+      return true;
+    case "object":
+      if (value === null) return true;
+      if (depthLeft === 0) return false;
+      return Array.isArray(value) ? isJsonArray(value, depthLeft - 1) : isJsonObject(value, depthLeft - 1);
+    default:
+      return false;
+  }
+}
+
+function isJsonArray(array: readonly unknown[], depthLeft: number): boolean {
+  if (Object.getPrototypeOf(array) !== Array.prototype) return false;
+  // A hole reads as undefined, which is no JSON either.
+  for (let i = 0; i < array.length; i++) if (!isJson(array[i], depthLeft)) return false;
+  return true;
+}
+
+function isJsonObject(object: object, depthLeft: number): boolean {
+  const prototype = Object.getPrototypeOf(object);
+  if (prototype !== Object.prototype && prototype !== null) return false;
+  for (const name in object) {
+    if (!isWellFormed(name) || !isJson((object as Record<string, unknown>)[name], depthLeft)) return false;
+  }
+  return Object.getOwnPropertySymbols(object).length === 0;
+}
+
+function isStorableNumber(number: number): boolean {
+  if (number === 0) return true;
+  const magnitude = Math.abs(number);
+  return magnitude >= MAGNITUDE_MIN && magnitude < MAGNITUDE_END;
+}
+
+interface Place {
+  readonly root: string;
+  readonly segments: readonly PropertyKey[];
+  readonly ancestors: readonly object[];
+}
+
+function explain(value: unknown, place: Place): JsonDefect | undefined {
+  const defect = (what: string, wayOut: string): JsonDefect => ({
+    path: jsonPath(place.root, place.segments),
+    what,
+    wayOut,
+  });
+  switch (typeof value) {
+    case "string":
+      return isWellFormed(value)
+        ? undefined
+        : defect("is text with a lone surrogate, which UTF-8 cannot hold", "Store text.toWellFormed().");
+    case "number":
+      return explainNumber(value, defect);
+    case "boolean":
+      return undefined;
+    case "undefined":
+      return defect("is undefined", "Store null, or leave the property out.");
+    case "bigint":
+      return defect("is a bigint", "Store a number, or a string where it may exceed Number.MAX_SAFE_INTEGER.");
+    case "function":
+      return defect("is a function", "Store data alone; keep functions outside the state.");
+    case "symbol":
+      return defect("is a symbol", "Store a string.");
+  }
+  return value === null ? undefined : explainNested(value as object, place, defect);
+}
+
+type MakeDefect = (what: string, wayOut: string) => JsonDefect;
+
+function explainNested(value: object, place: Place, defect: MakeDefect): JsonDefect | undefined {
+  const ancestor = place.ancestors.indexOf(value);
+  if (ancestor >= 0) {
+    const earlier = jsonPath(place.root, place.segments.slice(0, ancestor));
+    return defect(`refers back to ${earlier} (a cycle)`, "Store an id of what it refers to.");
+  }
+  if (place.ancestors.length >= JSON_DEPTH_MAX) {
+    return defect(
+      `is nested deeper than the ${JSON_DEPTH_MAX} levels that DynamoDB leaves to a state`,
+      "Store a flatter shape, or the inner part as a JSON string.",
+    );
+  }
+  return Array.isArray(value) ? explainArray(value, place, defect) : explainObject(value, place, defect);
+}
+
+function explainNumber(number: number, defect: MakeDefect): JsonDefect | undefined {
+  if (isStorableNumber(number)) return undefined;
+  if (!Number.isFinite(number)) return defect(`is ${number}`, "Store a finite number, or null.");
+  return defect(
+    `is ${number}, out of DynamoDB's range (1E-130 to 9.99E+125, either sign, or 0)`,
+    "Round it, or store it as a string.",
+  );
+}
+
+function within(place: Place, segment: PropertyKey, parent: object): Place {
+  return {
+    root: place.root,
+    segments: [...place.segments, segment],
+    ancestors: [...place.ancestors, parent],
+  };
+}
+
+function explainArray(array: readonly unknown[], place: Place, defect: MakeDefect): JsonDefect | undefined {
+  if (Object.getPrototypeOf(array) !== Array.prototype) return explainInstance(array, defect);
+  for (let i = 0; i < array.length; i++) {
+    const inside = within(place, i, array);
+    if (!Object.hasOwn(array, i)) {
+      const path = jsonPath(inside.root, inside.segments);
+      return { path, what: "is a hole in a sparse array", wayOut: "Fill it with null, or store a plain object." };
+    }
+    const found = explain(array[i], inside);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function explainObject(object: object, place: Place, defect: MakeDefect): JsonDefect | undefined {
+  const prototype = Object.getPrototypeOf(object);
+  if (prototype !== Object.prototype && prototype !== null) return explainInstance(object, defect);
+  for (const name in object) {
+    const inside = within(place, name, object);
+    if (!isWellFormed(name)) {
+      const path = jsonPath(inside.root, inside.segments);
+      return {
+        path,
+        what: "has a name with a lone surrogate, which UTF-8 cannot hold",
+        wayOut: "Use name.toWellFormed().",
+      };
+    }
+    const found = explain((object as Record<string, unknown>)[name], inside);
+    if (found !== undefined) return found;
+  }
+  const [symbol] = Object.getOwnPropertySymbols(object);
+  if (symbol === undefined) return undefined;
+  const path = jsonPath(place.root, [...place.segments, symbol]);
+  return { path, what: "has a symbol for its name", wayOut: "Name properties by strings." };
+}
+
+const WAYS_OUT: { readonly [className: string]: string } = {
+  Date: "Store a number of milliseconds or an ISO string.",
+  Map: "Store a plain object, or an array of [key, value] pairs.",
+  Set: "Store an array, sorted if its order must not matter.",
+  Promise: "Await it first: what is stored must be there already.",
+  Buffer: "Store a base64 string.",
+  Uint8Array: "Store a base64 string.",
+};
+
+function explainInstance(object: object, defect: MakeDefect): JsonDefect {
+  const className = classNameOf(object);
+  const article = /^[AEIOU]/.test(className) ? "an" : "a";
+  const known = Object.hasOwn(WAYS_OUT, className) ? WAYS_OUT[className] : undefined;
+  return known === undefined
+    ? defect(`is an instance of ${className}`, "Store a plain object or array of its data: {...instance}, [...array].")
+    : defect(`is ${article} ${className}`, known);
+}
+
+function classNameOf(object: object): string {
+  const maker: unknown = object.constructor;
+  return typeof maker === "function" && maker.name !== "" ? maker.name : "a class without a name";
+}
