@@ -1,0 +1,126 @@
+/** The home folder of an embedded run: what survives it, and how other commands find it. One module owns its paths. */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import type { AppDescription } from "../shared/app/app-description.ts";
+import { TidemarkError } from "../shared/errors.ts";
+import type { ProcessIdentity } from "./process-identity.ts";
+import { lockHolder, type ProcessLock, takeLock } from "./process-lock.ts";
+
+export const DEFAULT_HOME = ".tidemark";
+
+export type BackendName = "dynamodb" | "heap";
+
+/** What `run` writes down, so that the other commands need no app module to find state and checkpoints. */
+export interface HomeSettings {
+  readonly formatVersion: 1;
+  readonly appModule?: string;
+  readonly app: AppDescription;
+  readonly backend: BackendName;
+  readonly storageUrl: string;
+  /** Where each source is read, as `openSource` takes it. */
+  readonly sources: { readonly [name: string]: string };
+  /** What relative sources are relative to. */
+  readonly sourcesFolder: string;
+  /** `embedded`, `aws`, or the endpoint's URL. */
+  readonly dynamodb: string;
+}
+
+/** Where the embedded DynamoDB answers. */
+export interface DynamoDBAddress extends ProcessIdentity {
+  readonly port: number;
+}
+
+export interface Home {
+  readonly folder: string;
+  /** Where the embedded DynamoDB keeps its data. */
+  readonly dynamodbFolder: string;
+  /** Held by the DynamoDB process that has the data open. */
+  readonly dynamodbLock: string;
+  /** The `file:` URL of checkpoint storage where no other is given. */
+  readonly defaultStorageUrl: string;
+  /**
+   * Only one `run` works on a home.
+   * @throws TidemarkError `fix-configuration` naming the pid of the run that does
+   */
+  lockRun(): ProcessLock;
+  /** The live run on this home, if there is one. */
+  liveRun(): ProcessIdentity | undefined;
+  /** Undefined: nothing has run here yet. */
+  readSettings(): HomeSettings | undefined;
+  writeSettings(settings: HomeSettings): void;
+  readDynamoDBAddress(): DynamoDBAddress | undefined;
+  writeDynamoDBAddress(address: DynamoDBAddress): void;
+  removeDynamoDBAddress(): void;
+}
+
+/** Opens a home, made if it is missing. */
+export function openHome(folder: string = DEFAULT_HOME): Home {
+  const root = path.resolve(folder);
+  const at = (name: string): string => path.join(root, name);
+  const runLock = at("run.lock");
+  try {
+    mkdirSync(root, { recursive: true });
+  } catch (cause) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The home ${root} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}. Give a folder that can be written: --home FOLDER.`,
+      { cause },
+    );
+  }
+  return {
+    folder: root,
+    dynamodbFolder: at("dynamodb"),
+    dynamodbLock: at("dynamodb.lock"),
+    defaultStorageUrl: pathToFileURL(at("checkpoints")).href,
+    lockRun() {
+      const answer = takeLock(runLock);
+      if ("release" in answer) return answer;
+      throw new TidemarkError(
+        "fix-configuration",
+        `Another run (pid ${answer.heldBy.pid}) works on the home ${root}; a home has one run at a time. Stop that one, or give this one a home of its own: --home FOLDER.`,
+      );
+    },
+    liveRun: () => lockHolder(runLock),
+    readSettings: () => readJson<HomeSettings>(at("settings.json"), "Run tidemark run again: it writes it anew."),
+    writeSettings: (settings) => writeJson(at("settings.json"), settings),
+    readDynamoDBAddress: () => readJson<DynamoDBAddress>(at("dynamodb.json"), "Remove it."),
+    writeDynamoDBAddress: (address) => writeJson(at("dynamodb.json"), address),
+    removeDynamoDBAddress: () => rmSync(at("dynamodb.json"), { force: true }),
+  };
+}
+
+/**
+ * The settings of a home that something ran on.
+ * @throws TidemarkError `fix-configuration` when nothing did
+ */
+export function settingsOf(home: Home): HomeSettings {
+  const settings = home.readSettings();
+  if (settings !== undefined) return settings;
+  throw new TidemarkError(
+    "fix-configuration",
+    `Nothing has run on the home ${home.folder} yet (it has no settings.json). Start with: tidemark run APP --home ${home.folder}; or name the right home with --home.`,
+  );
+}
+
+function readJson<Content>(file: string, wayOut: string): Content | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (thrown) {
+    if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
+    throw thrown;
+  }
+  try {
+    return JSON.parse(text) as Content;
+  } catch (cause) {
+    throw new TidemarkError("fix-configuration", `${file} is not JSON; it was altered. ${wayOut}`, { cause });
+  }
+}
+
+/** Whole or not at all: a reader never meets half a file. */
+function writeJson(file: string, content: object): void {
+  const draft = `${file}.draft-${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`);
+  renameSync(draft, file);
+}
