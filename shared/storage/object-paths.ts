@@ -76,3 +76,8 @@ export function redrivePrefix(functionName: string): string {
 export function redrivePath(functionName: string, position: string): string {
   return `${redrivePrefix(functionName)}${position}.json`;
 }
+
+/** Where a probe of the storage writes; the token makes it that probe's alone. */
+export function probePath(token: string): string {
+  return `probes/${token}`;
+}

@@ -1,0 +1,104 @@
+import { isAbsolute } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { Clock, Randomness } from "../environment.ts";
+import { TidemarkError } from "../errors.ts";
+import type { CheckpointStorage } from "./checkpoint-storage.ts";
+import { FileCheckpointStorage } from "./file/file-storage.ts";
+import { MemoryCheckpointStorage } from "./memory/memory-storage.ts";
+
+export interface StorageDependencies {
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  /**
+   * For `s3:` alone. A client stays its maker's; what a function makes belongs to the storage, whose `close` destroys it.
+   * @default none - an `s3:` URL is refused
+   */
+  readonly s3Client?: S3Client | (() => S3Client | Promise<S3Client>);
+  /** The process's storages of `memory:name`, so that one name is one storage. @default each opening is a new storage */
+  readonly memory?: Map<string, MemoryCheckpointStorage>;
+  /** For tests alone, on S3 emulators without conditional writes: checkpoints are NOT safe there. @default false */
+  readonly unsafelyAllowUnconditionalWrites?: boolean;
+}
+
+const FORMS = "Use s3://bucket/prefix, file:///absolute/path, or memory: (gone when the process ends)";
+
+function refuse(url: string, why: string): TidemarkError {
+  return new TidemarkError(
+    "fix-configuration",
+    `The checkpoint storage ${JSON.stringify(url)} cannot be opened: ${why}. ${FORMS}.`,
+  );
+}
+
+function openMemory(url: string, memory: StorageDependencies["memory"]): CheckpointStorage {
+  const name = url.slice("memory:".length);
+  const known = name === "" ? undefined : memory?.get(name);
+  const storage = known ?? new MemoryCheckpointStorage(url);
+  if (name !== "") memory?.set(name, storage);
+  return storage;
+}
+
+function folderOf(url: string): string {
+  // new URL() would take file:some/folder for /some/folder, which nobody means.
+  if (!url.startsWith("file:///")) throw refuse(url, "a file: URL needs three slashes and an absolute path");
+  let folder: string;
+  try {
+    folder = fileURLToPath(url);
+  } catch (cause) {
+    throw refuse(url, `it is no URL of a folder (${(cause as Error).message})`);
+  }
+  if (!isAbsolute(folder) || folder === "/") throw refuse(url, "it names no folder below the root");
+  return folder;
+}
+
+async function openS3(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
+  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([^?#]*))?$/.exec(url);
+  if (match === null) throw refuse(url, "it names no bucket (lower-case letters, digits, dots and hyphens)");
+  const prefix = (match[2] ?? "").replace(/\/+$/, "");
+  if (prefix.split("/").some((segment) => [".", ".."].includes(segment)) || /^\/|\/\//.test(prefix)) {
+    throw refuse(url, "its prefix has an empty segment or one of dots");
+  }
+  const { s3Client, clock, randomness } = dependencies;
+  if (s3Client === undefined) throw refuse(url, "there is no S3 client here to open it with");
+  const ownsClient = typeof s3Client === "function";
+  const client = ownsClient ? await s3Client() : s3Client;
+  // Loaded here, so that whoever keeps checkpoints in files need not have, or wait for, the AWS SDK.
+  const { S3CheckpointStorage } = await import("./s3/s3-storage.ts");
+  const unsafelyAllowUnconditionalWrites = dependencies.unsafelyAllowUnconditionalWrites === true;
+  const options = { url, prefix, client, ownsClient, clock, randomness, unsafelyAllowUnconditionalWrites };
+  return new S3CheckpointStorage({ bucket: match[1] as string, ...options });
+}
+
+/**
+ * Opens the checkpoint storage that a URL names, and probes it: `s3://bucket/prefix`, `file:///absolute/path`,
+ * `memory:` or `memory:name`. Opening S3 costs 8 small requests (five writes).
+ * @throws TidemarkError `fix-configuration` when the URL is none of these or the place cannot keep checkpoints;
+ *   `retry` when it is out of reach for now.
+ */
+export async function openCheckpointStorage(
+  url: string,
+  dependencies: StorageDependencies,
+): Promise<CheckpointStorage> {
+  const storage = await openUnprobed(url, dependencies);
+  try {
+    await storage.probe();
+  } catch (thrown) {
+    await storage.close();
+    throw thrown;
+  }
+  return storage;
+}
+
+async function openUnprobed(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(url)?.[1];
+  switch (scheme) {
+    case "memory":
+      return openMemory(url, dependencies.memory);
+    case "file":
+      return new FileCheckpointStorage({ root: folderOf(url), url, ...dependencies });
+    case "s3":
+      return openS3(url, dependencies);
+    default:
+      throw refuse(url, scheme === undefined ? "it has no scheme" : `${scheme}: is no scheme that Tidemark knows`);
+  }
+}
