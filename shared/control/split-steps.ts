@@ -168,7 +168,7 @@ export function giveUpTail(
   store: ControlStore,
   place: SplitPlace,
   read: Split,
-  holes: readonly Hole[],
+  holes: { readonly inline: readonly Hole[]; readonly items: readonly string[] },
 ): Promise<Split | undefined> {
   return write(store, place, {
     conditions: [
@@ -177,7 +177,12 @@ export function giveUpTail(
       compare("gen", "=", read.gen),
       compareAttributes("position", "<", "attemptedTo"),
     ],
-    set: [assign("position", read.attemptedTo), assign("holes", json(holes)), assign("begun", 0)],
+    set: [
+      assign("position", read.attemptedTo),
+      assign("holes", json(holes.inline)),
+      assign("holeItems", json(holes.items)),
+      assign("begun", 0),
+    ],
     add: [[path("attempt"), 1]],
     remove: [path("failing")],
   });
@@ -319,6 +324,36 @@ export async function flipSplit(store: ControlStore, place: SplitPlace, step: Fl
     (await flip(later, attribute("attemptedTo"))) ??
     (await flip(compareAttributes("until", ">", "attemptedTo"), attribute("until")))
   );
+}
+
+/**
+ * Replayer: the source holds nothing of `(position, until]` any more, so the replay can never reach its end. The range
+ * becomes a hole, under the condition that the split is still as it was looked at.
+ */
+export function giveUpReplay(
+  store: ControlStore,
+  place: SplitPlace,
+  read: Split & { readonly until: Position },
+  holes: { readonly inline: readonly Hole[]; readonly items: readonly string[] },
+): Promise<Split | undefined> {
+  return write(store, place, {
+    conditions: [
+      compare("gen", "=", read.gen),
+      compare("phase", "=", "REPLAYING"),
+      compare("position", "=", read.position),
+      compare("attemptedTo", "=", read.attemptedTo),
+      compare("until", "=", read.until),
+    ],
+    set: [
+      assign("position", read.until),
+      assign("attemptedTo", read.until),
+      assign("holes", json(holes.inline)),
+      assign("holeItems", json(holes.items)),
+      assign("begun", 0),
+    ],
+    add: [[path("attempt"), 1]],
+    remove: [path("failing")],
+  });
 }
 
 /** The split has replayed all that the generation before had tried: the mapping may go on. */

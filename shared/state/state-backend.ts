@@ -26,6 +26,11 @@ export interface ScanPage {
 export interface StateBackend {
   /** The most bytes that one key's item may take (DynamoDB: 400 KB); undefined: no limit. */
   readonly itemBytesMax: number | undefined;
+  /**
+   * Refuses a state that alone outgrows the limit; `write` calls it before it writes. Pure: no request.
+   * @throws TidemarkError `fix-function` naming function, key, bytes and limit.
+   */
+  refuseOversized(functionName: string, item: StateItem): void;
   /** The items of these keys (distinct), strongly consistent; a key that has none is missing from the map. */
   load(scope: StateScope, keys: readonly string[]): Promise<Map<string, StateItem>>;
   /**

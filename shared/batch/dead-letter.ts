@@ -1,0 +1,102 @@
+/**
+ * Dead letters: records that were given up, kept beside the checkpoints with what is needed to see why and to put
+ * them back.
+ *
+ * Invariants:
+ * - The letter is durable before the End that makes its record a hole.
+ * - A letter put back is folded at most once: the number that stands in `redrivenAs` decides which entry counts.
+ */
+import { TidemarkError } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import type { Position } from "../source/position.ts";
+import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
+import { deadLetterPath, deadLettersPrefix } from "../storage/object-paths.ts";
+
+export const DEAD_LETTER_FORMAT_VERSION = 1;
+
+export interface DeadLetter {
+  readonly format: "tidemark-dead-letter";
+  readonly formatVersion: number;
+  readonly app: string;
+  readonly function: string;
+  readonly split: string;
+  readonly position: Position;
+  readonly generation: number;
+  /** `refused`: by the schema or unreadable; `failed`: the user's code threw or died at it `tries` times. */
+  readonly cause: "refused" | "failed";
+  readonly tries: number;
+  readonly error: string;
+  /** ISO time. */
+  readonly at: string;
+  readonly arrivedAt?: string;
+  /** The record as its source dumps it. */
+  readonly record: JsonValue;
+  /** The place in the function's redrive split that this letter was put back at. */
+  readonly redrivenAs?: Position;
+}
+
+/** Names a letter. */
+export interface LetterPlace {
+  readonly function: string;
+  readonly split: string;
+  readonly position: Position;
+}
+
+export async function writeDeadLetter(storage: CheckpointStorage, letter: DeadLetter): Promise<void> {
+  await storage.write(deadLetterPath(letter), one(encode(letter)));
+}
+
+export async function readDeadLetter(
+  storage: CheckpointStorage,
+  place: LetterPlace,
+): Promise<{ readonly letter: DeadLetter; readonly version: string } | undefined> {
+  const path = deadLetterPath(place);
+  const found = await readWhole(storage, path);
+  return found === undefined ? undefined : { letter: parse(found.text, path), version: found.version };
+}
+
+/** Every letter, or every letter of one function, in the order of their places. */
+export async function* listDeadLetters(storage: CheckpointStorage, functionName?: string): AsyncGenerator<DeadLetter> {
+  for await (const { path } of storage.list(deadLettersPrefix(functionName))) {
+    const found = await readWhole(storage, path);
+    if (found !== undefined) yield parse(found.text, path);
+  }
+}
+
+/**
+ * Says which entry of the redrive split this letter was put back as; the first to say so decides.
+ * @returns the entry that counts, or undefined when there is no such letter.
+ */
+export async function claimRedrive(
+  storage: CheckpointStorage,
+  place: LetterPlace,
+  entry: Position,
+): Promise<Position | undefined> {
+  for (;;) {
+    const found = await readDeadLetter(storage, place);
+    if (found === undefined) return undefined;
+    if (found.letter.redrivenAs !== undefined) return found.letter.redrivenAs;
+    const claimed: DeadLetter = { ...found.letter, redrivenAs: entry };
+    if ((await storage.replace(deadLetterPath(place), encode(claimed), found.version)) === "replaced") return entry;
+  }
+}
+
+const encode = (letter: DeadLetter): Uint8Array => new TextEncoder().encode(`${JSON.stringify(letter, null, 2)}\n`);
+
+function parse(text: string, path: string): DeadLetter {
+  let letter: DeadLetter;
+  try {
+    letter = JSON.parse(text) as DeadLetter;
+  } catch (cause) {
+    throw new TidemarkError("fix-configuration", `The dead letter ${path} is not JSON. It was altered or cut short: remove it.`, { cause });
+  }
+  if (letter.format === "tidemark-dead-letter" && letter.formatVersion <= DEAD_LETTER_FORMAT_VERSION) return letter;
+  throw new TidemarkError(
+    "fix-configuration",
+    `${path} is of format ${JSON.stringify(letter.format)} version ${JSON.stringify(letter.formatVersion)}; this Tidemark reads dead letters of versions up to ${DEAD_LETTER_FORMAT_VERSION}. Update tidemark.`,
+  );
+}
+
+async function* one(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield chunk;
+}

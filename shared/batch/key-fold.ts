@@ -1,0 +1,177 @@
+/**
+ * The fold of one batch's events into one key's state (protocol §3 and §4, step 4).
+ *
+ * Invariants:
+ * - An event at or before `applied` of its split is never folded.
+ * - `before` is the image before the item's first write in its epoch. It is taken when the item enters a new epoch,
+ *   dropped once its epoch is resolved, and otherwise carried along.
+ * - An item of a newer epoch than the batch's keeps its epoch; the event belongs before that cut, so it is folded into
+ *   `before` as well as into `state`.
+ * - A fold that throws has changed nothing: the events before it stay folded.
+ */
+import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
+import { explainMutation } from "../function/explain-mutation.ts";
+import { upgradeImage } from "../function/upgrade-image.ts";
+import { checkState } from "../function/check-state.ts";
+import { freezeDeep } from "../json/freeze-deep.ts";
+import { BEGINNING, type Position } from "../source/position.ts";
+import type { SourceRecord } from "../source/source.ts";
+import { ABSENT, type Image, type StateItem } from "../state/state-item.ts";
+
+/** What all folds of a batch have in common. */
+export interface FoldScope {
+  // biome-ignore lint/suspicious/noExplicitAny: the runtime folds functions of any event and state
+  readonly definition: FunctionDefinition<any, any>;
+  readonly stateVersion: number;
+  readonly split: string;
+  readonly generation: number;
+  readonly exactlyOnce: boolean;
+  /** The batch's epoch, after any barrier. */
+  readonly epoch: number;
+  /** Checkpoints up to here have their outcome. */
+  readonly resolved: number;
+}
+
+/** An event ready to be folded. */
+export interface FoldableEvent {
+  readonly record: SourceRecord;
+  readonly event: unknown;
+  readonly context: EventContext;
+}
+
+/** An image as the fold works on it: `undefined` stands for ABSENT, since null is what `handle` returns to clear a key. */
+type Working = unknown;
+
+export class KeyFold {
+  readonly key: string;
+  /** The item that the fold started from. */
+  readonly base: StateItem | undefined;
+  /** Indexes of the folded events within the batch, in order. */
+  readonly folded: number[] = [];
+  lastPosition: Position = BEGINNING;
+
+  private readonly scope: FoldScope;
+  private readonly appliedTo: Position;
+  private readonly epoch: number;
+  /** The event's epoch is older than the item's: it belongs into both images. */
+  private readonly dual: boolean;
+  private before: Image | undefined;
+  private state: Working;
+  private upgraded = false;
+  private beforeFold: { value: Working } | undefined;
+
+  constructor(scope: FoldScope, key: string, base: StateItem | undefined) {
+    this.scope = scope;
+    this.key = key;
+    this.base = base;
+    this.appliedTo = base?.applied[scope.split] ?? BEGINNING;
+    this.epoch = scope.epoch;
+    this.dual = false;
+    if (!scope.exactlyOnce) {
+      this.epoch = Math.max(base?.epoch ?? 0, scope.epoch);
+    } else if (base === undefined) {
+      this.before = ABSENT;
+    } else if (base.epoch < scope.epoch) {
+      this.before = base.state;
+    } else {
+      this.epoch = base.epoch;
+      this.before = scope.resolved >= base.epoch ? undefined : base.before;
+      this.dual = base.epoch > scope.epoch && this.before !== undefined;
+    }
+  }
+
+  isApplied(position: Position): boolean {
+    return position <= this.appliedTo;
+  }
+
+  /**
+   * Folds the batch's event number `index`. Answers with a promise only where `handle` does.
+   * @throws what the user's code throws; nothing is folded then.
+   */
+  fold(event: FoldableEvent, index: number): void | Promise<void> {
+    if (!this.upgraded) this.upgrade();
+    if (this.dual) return this.foldBoth(event, index);
+    const next = this.handle(this.state, event);
+    if (isPromise(next)) {
+      return next.then(
+        (settled) => this.keep(settled, event, index),
+        (thrown) => Promise.reject(explainMutation(thrown, this.scope.definition.name)),
+      );
+    }
+    this.keep(next, event, index);
+  }
+
+  /** The item to write, named `v`. */
+  toItem(v: string): StateItem {
+    const { scope } = this;
+    return {
+      key: this.key,
+      generation: scope.generation,
+      v,
+      epoch: this.epoch,
+      state: this.toImage(this.state),
+      applied: scope.exactlyOnce ? { ...this.base?.applied, [scope.split]: this.lastPosition } : (this.base?.applied ?? {}),
+      ...this.beforeOfItem(),
+    };
+  }
+
+  private beforeOfItem(): { before?: Image } {
+    if (this.beforeFold !== undefined) return { before: this.toImage(this.beforeFold.value) };
+    return this.before === undefined ? {} : { before: this.before };
+  }
+
+  private toImage(working: Working): Image {
+    if (working === undefined) return ABSENT;
+    const value = freezeDeep(checkState(this.scope.definition.name, this.key, working));
+    return { value, version: this.scope.stateVersion };
+  }
+
+  /** Each image by its own version, once the first event needs it. */
+  private upgrade(): void {
+    const image = this.base?.state ?? ABSENT;
+    this.state = this.toWorking(image);
+    if (this.dual) this.beforeFold = { value: this.toWorking(this.before ?? ABSENT) };
+    this.upgraded = true;
+  }
+
+  private toWorking(image: Image): Working {
+    return image === ABSENT ? undefined : freezeDeep(upgradeImage(this.scope.definition, image));
+  }
+
+  private handle(state: Working, { event, context }: FoldableEvent): unknown {
+    const { definition } = this.scope;
+    try {
+      return definition.handle(state === undefined ? freezeDeep(definition.state.initial()) : state, event, context);
+    } catch (thrown) {
+      throw explainMutation(thrown, definition.name);
+    }
+  }
+
+  private async foldBoth(event: FoldableEvent, index: number): Promise<void> {
+    const { definition } = this.scope;
+    const before = this.beforeFold as { value: Working };
+    try {
+      const nextBefore = this.accept(await this.handle(before.value, event));
+      const next = await this.handle(this.state, event);
+      this.keep(next, event, index);
+      before.value = nextBefore;
+    } catch (thrown) {
+      throw explainMutation(thrown, definition.name);
+    }
+  }
+
+  private keep(next: unknown, event: FoldableEvent, index: number): void {
+    this.state = this.accept(next);
+    this.folded.push(index);
+    this.lastPosition = event.record.position;
+  }
+
+  private accept(next: unknown): Working {
+    if (next === undefined) checkState(this.scope.definition.name, this.key, next);
+    return next === null ? undefined : next;
+  }
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}

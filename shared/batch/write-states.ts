@@ -1,0 +1,158 @@
+/**
+ * Writes what a batch folded, one conditional write a key, and folds again what another writer was faster with
+ * (protocol §4, step 4).
+ *
+ * Invariants:
+ * - A state is written only over the very item it was computed from.
+ * - A write whose condition failed may be our own, applied before its answer was lost: the reloaded `v` tells.
+ * - All writes are answered before this returns or throws, so that the End may lower `attemptedTo`.
+ * - A record at which the user's code throws in a second fold ends the batch there: nothing after it is written any more.
+ */
+import pMap from "p-map";
+import { TidemarkError } from "../errors.ts";
+import { isNewerStateVersion } from "../function/upgrade-image.ts";
+import type { Clock, Randomness } from "../environment.ts";
+import type { Position } from "../source/position.ts";
+import { laterOf } from "../source/position.ts";
+import type { StateItem } from "../state/state-item.ts";
+import type { StateBackend } from "../state/state-backend.ts";
+import { type FoldableEvent, type FoldScope, KeyFold } from "./key-fold.ts";
+import type { StateCache } from "./state-cache.ts";
+
+/** DynamoDB answers in some milliseconds; more in flight only queue at a split's share of the table. */
+export const WRITES_IN_FLIGHT_MAX = 16;
+
+const CONFLICT_PAUSE_MS = 10;
+const CONFLICT_PAUSE_MS_MAX = 1_000;
+
+export interface WriteScope extends FoldScope {
+  readonly state: StateBackend;
+  readonly cache: StateCache | undefined;
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  /** The batch's events by index. */
+  readonly eventAt: (index: number) => FoldableEvent;
+  readonly deadlineMs: number;
+}
+
+export interface Written {
+  /** The first record that the user's code failed at, with what it threw. Everything before it is written. */
+  readonly failure: { readonly index: number; readonly thrown: unknown } | undefined;
+  /** The last event that any write carried: perhaps applied, whatever comes next. */
+  readonly triedTo: Position;
+  readonly conflicts: number;
+}
+
+export async function writeStates(
+  scope: WriteScope,
+  folds: Iterable<KeyFold>,
+  failed: Written["failure"],
+): Promise<Written> {
+  const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
+  const faults: unknown[] = [];
+  await pMap(
+    folds,
+    async (fold) => {
+      try {
+        if (faults.length === 0) await writeKey(scope, fold, progress);
+      } catch (fault) {
+        scope.cache?.forget(fold.key);
+        faults.push(fault);
+      }
+    },
+    { concurrency: WRITES_IN_FLIGHT_MAX },
+  );
+  if (faults.length > 0) throw faults[0];
+  return progress;
+}
+
+type Progress = { -readonly [name in keyof Written]: Written[name] };
+
+async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): Promise<void> {
+  let fold: KeyFold = first;
+  let pauseMs = CONFLICT_PAUSE_MS;
+  for (;;) {
+    if (progress.failure !== undefined && reaches(fold, progress.failure.index)) {
+      fold = await foldAgain(scope, fold.key, fold.base, first.folded, progress);
+      continue;
+    }
+    if (fold.folded.length === 0) return;
+    const item = await sealOrLocate(scope, fold, progress);
+    if (item === undefined) continue;
+    progress.triedTo = laterOf(progress.triedTo, fold.lastPosition);
+    if (await scope.state.write(scope.definition.name, item, fold.base?.v)) {
+      scope.cache?.put(item);
+      return;
+    }
+    progress.conflicts += 1;
+    scope.cache?.forget(fold.key);
+    const reloaded = (await scope.state.load({ function: scope.definition.name, generation: scope.generation }, [fold.key])).get(
+      fold.key,
+    );
+    if (reloaded?.v === item.v) {
+      scope.cache?.put(item);
+      return;
+    }
+    if (scope.clock.now() >= scope.deadlineMs) {
+      throw new TidemarkError("retry", `Other writers kept changing key ${JSON.stringify(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`);
+    }
+    fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);
+    await scope.clock.sleep(scope.randomness.fraction() * pauseMs);
+    pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
+  }
+}
+
+const reaches = (fold: KeyFold, index: number): boolean => (fold.folded.at(-1) ?? -1) >= index;
+
+/** Folds a key's events anew, up to the batch's first failure; a throw becomes that failure. */
+async function foldAgain(
+  scope: WriteScope,
+  key: string,
+  base: StateItem | undefined,
+  indexes: readonly number[],
+  progress: Progress,
+): Promise<KeyFold> {
+  const fold = new KeyFold(scope, key, base);
+  for (const index of indexes) {
+    if (progress.failure !== undefined && index >= progress.failure.index) break;
+    const event = scope.eventAt(index);
+    if (fold.isApplied(event.record.position)) continue;
+    try {
+      await fold.fold(event, index);
+    } catch (thrown) {
+      if (isNewerStateVersion(thrown)) throw thrown;
+      progress.failure = { index, thrown };
+      break;
+    }
+  }
+  return fold;
+}
+
+/**
+ * The item to write; or, where the state is none that can be stored, the first record that made it so becomes the
+ * batch's failure. The checks run once a key and batch; only then is each event's state checked by itself.
+ */
+async function sealOrLocate(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<StateItem | undefined> {
+  const v = scope.randomness.token();
+  try {
+    return seal(scope, fold, v);
+  } catch (refusal) {
+    const stepwise = new KeyFold(scope, fold.key, fold.base);
+    for (const index of fold.folded) {
+      await stepwise.fold(scope.eventAt(index), index);
+      try {
+        seal(scope, stepwise, v);
+      } catch (thrown) {
+        progress.failure = { index, thrown };
+        return undefined;
+      }
+    }
+    throw refusal;
+  }
+}
+
+function seal(scope: WriteScope, fold: KeyFold, v: string): StateItem {
+  const item = fold.toItem(v);
+  scope.state.refuseOversized(scope.definition.name, item);
+  return item;
+}
