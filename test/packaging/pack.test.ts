@@ -1,0 +1,126 @@
+/** What users get: the package, packed, installed into an empty project without any optional peer, and used. */
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const run = promisify(execFile);
+const root = path.resolve(import.meta.dirname, "../..");
+const notCopied = new Set(["node_modules", "dist", "cdk.out", "coverage", ".git", ".tidemark", "test"]);
+
+const userApp = `
+import { defineApp, defineFunction, TidemarkError } from "tidemark";
+import { z } from "zod";
+
+export const visits = defineFunction({
+  name: "visits",
+  event: z.object({ page: z.string(), at: z.number() }),
+  key: (visit) => visit.page,
+  state: { initial: () => ({ count: 0, last: 0 }) },
+  handle: (state, visit) => ({ count: state.count + 1, last: Math.max(state.last, visit.at) }),
+});
+
+// @ts-expect-error: a page is a string, so the types of the package do reach this module.
+export const misread: number = visits.key({ page: "/", at: 1 });
+
+export const isOurs = (thrown: unknown): boolean => thrown instanceof TidemarkError && thrown.kind === "retry";
+
+export default defineApp({ name: "site", functions: [{ function: visits, source: "visits" }] });
+`;
+
+/** Prints the file of every module that importing the package loads, CommonJS included. */
+const listModules = `
+import { register, createRequire } from "node:module";
+import { MessageChannel } from "node:worker_threads";
+const { port1, port2 } = new MessageChannel();
+const loaded = [];
+port1.on("message", (url) => loaded.push(url));
+port1.unref();
+const hooks = \`
+  let port;
+  export const initialize = (data) => { port = data.port; };
+  export const load = (url, context, next) => { port.postMessage(url); return next(url, context); };
+\`;
+register("data:text/javascript," + encodeURIComponent(hooks), { data: { port: port2 }, transferList: [port2] });
+const face = await import("tidemark");
+await new Promise((resolve) => setImmediate(resolve));
+const required = Object.keys(createRequire(import.meta.url).cache);
+console.log(JSON.stringify({ exported: Object.keys(face), loaded: [...loaded, ...required] }));
+`;
+
+let folder: string;
+let project: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "tidemark-pack-"));
+  project = path.join(folder, "project");
+  // Packing builds into dist/, which other tests may be reading: it is done on a copy of the sources.
+  const sources = path.join(folder, "sources");
+  await cp(root, sources, { recursive: true, filter: (from) => !notCopied.has(path.relative(root, from)) });
+  await symlink(path.join(root, "node_modules"), path.join(sources, "node_modules"));
+  await run("npm", ["pack", "--pack-destination", folder], { cwd: sources });
+
+  const { name, version } = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+  const zod = JSON.parse(await readFile(path.join(root, "node_modules/zod/package.json"), "utf8"));
+  await mkdir(project);
+  await writeFile(path.join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
+  const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--engine-strict"];
+  await run("npm", ["install", ...flags, path.join(folder, `${name}-${version}.tgz`), `zod@${zod.version}`], {
+    cwd: project,
+  });
+  await writeFile(path.join(project, "app.ts"), userApp);
+}, 300_000);
+
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("the packed package, installed into an empty project", () => {
+  test.each([
+    ["NodeNext", "NodeNext"],
+    ["ESNext", "Bundler"],
+  ])("type-checks a strict app module (module %s, resolution %s)", async (module, moduleResolution) => {
+    const compilerOptions = {
+      module,
+      moduleResolution,
+      target: "ES2023",
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      skipLibCheck: false,
+      noEmit: true,
+    };
+    const config = path.join(project, `tsconfig.${moduleResolution}.json`);
+    await writeFile(config, JSON.stringify({ compilerOptions, files: ["app.ts"] }));
+    const { stdout } = await run(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "-p", config], {
+      cwd: project,
+    }).catch((failure: { stdout: string }) => failure);
+    expect(stdout).toBe("");
+  });
+
+  test("loads neither an AWS client nor an optional peer when an app module imports it", async () => {
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", listModules], { cwd: project });
+    const { exported, loaded } = JSON.parse(stdout) as { exported: string[]; loaded: string[] };
+    expect(exported).toEqual(expect.arrayContaining(["TidemarkError", "defineApp", "defineFunction"]));
+    const ours = `${project}/node_modules/tidemark/`;
+    expect(loaded.some((file) => file.includes(`${ours}dist/shared/index.js`))).toBe(true);
+    expect(loaded.filter((file) => file.includes("/node_modules/") && !file.includes(ours))).toEqual([]);
+  });
+
+  test("ships compiled files, the licence and the changelog only", async () => {
+    const { stdout } = await run("tar", ["-tzf", path.join(folder, "tidemark-0.1.0.tgz")]);
+    const top = new Set(
+      stdout
+        .trim()
+        .split("\n")
+        .map((file) => file.split("/").slice(1, 3).join("/")),
+    );
+    expect(
+      [...top].filter(
+        (name) => !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|local|shared))$/.test(name),
+      ),
+    ).toEqual([]);
+    expect(stdout).not.toMatch(/(?<!\.d)\.ts$/m);
+  });
+});
