@@ -64,18 +64,22 @@ export async function* listDeadLetters(storage: CheckpointStorage, functionName?
 }
 
 /**
- * Says which entry of the redrive split this letter was put back as; the first to say so decides.
+ * Says which entry of the redrive split this letter was put back as; the first to say so decides, until that entry
+ * is given up in its turn.
  * @returns the entry that counts, or undefined when there is no such letter.
  */
 export async function claimRedrive(
   storage: CheckpointStorage,
   place: LetterPlace,
   entry: Position,
+  wasGivenUp: (earlier: Position) => Promise<boolean>,
 ): Promise<Position | undefined> {
   for (;;) {
     const found = await readDeadLetter(storage, place);
     if (found === undefined) return undefined;
-    if (found.letter.redrivenAs !== undefined) return found.letter.redrivenAs;
+    const earlier = found.letter.redrivenAs;
+    if (earlier === entry) return entry;
+    if (earlier !== undefined && !(earlier < entry && (await wasGivenUp(earlier)))) return earlier;
     const claimed: DeadLetter = { ...found.letter, redrivenAs: entry };
     if ((await storage.replace(deadLetterPath(place), encode(claimed), found.version)) === "replaced") return entry;
   }

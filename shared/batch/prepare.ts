@@ -8,6 +8,8 @@ import { describeThrown, TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
 import { validateEvent } from "../function/validate-event.ts";
+import type { Position } from "../source/position.ts";
+import { redrivenLetter } from "../source/redrive/with-redrive.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
 import type { FoldableEvent } from "./key-fold.ts";
 
@@ -26,6 +28,8 @@ export interface PrepareScope {
   readonly split: string;
   readonly replay: boolean;
   readonly startTimeMs?: number;
+  /** Redriven records that do not count. */
+  readonly passedOver?: ReadonlySet<Position>;
   /** The record whose tries are used up. */
   readonly givenUp?: string;
 }
@@ -43,10 +47,12 @@ export async function prepare(scope: PrepareScope, records: readonly SourceRecor
 }
 
 function prepareRecord(scope: PrepareScope, record: SourceRecord): Prepared | Promise<Prepared> {
+  // Before anything else: a later record of its key may have been folded already.
   if (record.position === scope.givenUp) return { kind: "given-up", record };
   if (scope.startTimeMs !== undefined && (record.arrivalTimeMs ?? scope.startTimeMs) < scope.startTimeMs) {
     return { kind: "dropped", record };
   }
+  if (scope.passedOver?.has(record.position)) return { kind: "dropped", record };
   let raw: unknown;
   try {
     raw = scope.events.decode(record);
@@ -73,10 +79,11 @@ function withKey(
   if (!validation.ok) return { kind: "refused", record, error: validation.error };
   try {
     const key = checkKey(scope.definition.name, scope.definition.key(validation.event));
+    const origin = redrivenLetter(record);
     const context: EventContext = {
       key,
-      split: scope.split,
-      position: record.position,
+      split: origin?.split ?? scope.split,
+      position: origin?.position ?? record.position,
       ...(record.arrivalTimeMs === undefined ? {} : { eventTimeMs: record.arrivalTimeMs }),
       replay: scope.replay,
     };

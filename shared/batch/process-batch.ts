@@ -16,12 +16,14 @@ import { describeThrown, invariant, TidemarkError } from "../errors.ts";
 import type { FunctionDefinition } from "../function/define-function.ts";
 import { isNewerStateVersion, stateVersionOf } from "../function/upgrade-image.ts";
 import type { Position } from "../source/position.ts";
+import { REDRIVE_SPLIT } from "../source/redrive/redrive-letter.ts";
 import type { Source, SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { halvedSize } from "./batch-size.ts";
 import { DEAD_LETTER_FORMAT_VERSION, type DeadLetter, writeDeadLetter } from "./dead-letter.ts";
 import { type FoldableEvent, KeyFold } from "./key-fold.ts";
 import { type Prepared, prepare } from "./prepare.ts";
+import { passedOver } from "./redrive.ts";
 import { resolveBatch } from "./resolve-batch.ts";
 import type { StateCache } from "./state-cache.ts";
 import { type WriteScope, type Written, writeStates } from "./write-states.ts";
@@ -135,7 +137,7 @@ class Batch {
         nowMs: this.startedAtMs,
         ...(description?.startTimeMs === undefined ? {} : { startTimeMs: description.startTimeMs }),
       },
-      ...(retentionMs === undefined ? {} : { retentionMs }),
+      ...(retentionMs === undefined || this.place.split === REDRIVE_SPLIT ? {} : { retentionMs }),
     });
     if (answer.outcome === "refused") {
       throw new TidemarkError(
@@ -187,13 +189,19 @@ class Batch {
     return failing !== undefined && failing.tries >= triesMax ? failing : undefined;
   }
 
-  private prepare(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): Promise<Prepared[]> {
+  private async prepare(
+    split: Split,
+    records: readonly SourceRecord[],
+    givenUp: Failing | undefined,
+  ): Promise<Prepared[]> {
+    const redriven = this.place.split === REDRIVE_SPLIT;
     return prepare(
       {
         definition: this.engine.definition,
         events: this.engine.source.events,
         split: this.place.split,
         replay: this.request.role.phase === "REPLAYING",
+        ...(redriven ? { passedOver: await passedOver(this.engine.resources, this.place.function, records) } : {}),
         ...(split.startTimeMs === undefined ? {} : { startTimeMs: split.startTimeMs }),
         ...(givenUp === undefined ? {} : { givenUp: givenUp.position }),
       },
