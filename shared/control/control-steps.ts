@@ -6,7 +6,7 @@
  * - A step that was not applied changed nothing; the caller reads control and follows what it finds.
  */
 import type { CheckpointingMode } from "../app/define-app.ts";
-import { invariant } from "../errors.ts";
+import { invariant, TidemarkError } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import {
   anyOf,
@@ -18,7 +18,15 @@ import {
   path,
   value,
 } from "./conditional-write.ts";
-import { asControl, type CheckpointRecord, type Control, type Lineage, type RestorePlan } from "./control.ts";
+import {
+  asControl,
+  type CheckpointRecord,
+  type Control,
+  type Coverage,
+  type Lineage,
+  type RestorePlan,
+  type SnapshotPlan,
+} from "./control.ts";
 import type { ControlStore } from "./control-store.ts";
 import { CONTROL_KEY } from "./item-keys.ts";
 
@@ -74,29 +82,112 @@ export function triggerCheckpoint(
   });
 }
 
+const stillOpen = (checkpoint: Pick<CheckpointRecord, "n" | "token">): Condition[] => [
+  { attribute: path("checkpoint", "n"), is: "=", to: value(checkpoint.n) },
+  { attribute: path("checkpoint", "token"), is: "=", to: value(checkpoint.token) },
+  { attribute: path("checkpoint", "open"), is: "=", to: value(true) },
+];
+
 /** Writes a checkpoint's new status while it is still open; a later number or a finished one refuses. */
 export function recordCheckpoint(store: ControlStore, checkpoint: CheckpointRecord): Promise<Control | undefined> {
   return write(store, {
-    conditions: [
-      { attribute: path("checkpoint", "n"), is: "=", to: value(checkpoint.n) },
-      { attribute: path("checkpoint", "token"), is: "=", to: value(checkpoint.token) },
-      { attribute: path("checkpoint", "open"), is: "=", to: value(true) },
-    ],
+    conditions: stillOpen(checkpoint),
     set: [[path("checkpoint"), value(json(checkpoint))]],
   });
 }
 
-/** Notes that the outcome of checkpoint `n` was told to every split and that retention ran. */
-export function settleCheckpoint(store: ControlStore, n: number): Promise<Control | undefined> {
+/** Notes that the splits are being aligned; refused once that is noted, or later than that. */
+export function startAligning(
+  store: ControlStore,
+  checkpoint: Pick<CheckpointRecord, "n" | "token">,
+): Promise<Control | undefined> {
   return write(store, {
-    conditions: [{ attribute: path("checkpoint", "n"), is: "=", to: value(n) }],
-    set: [[path("checkpoint", "settled"), value(true)]],
+    conditions: [
+      ...stillOpen(checkpoint),
+      { attribute: path("checkpoint", "status"), is: "=", to: value("TRIGGERED") },
+    ],
+    set: [[path("checkpoint", "status"), value("ALIGNING")]],
   });
 }
 
-/** Keeps a checkpoint from retention while a restore looks at it. */
+/**
+ * Decides what the snapshot goes by. Refused once it is decided: of two coordinators the later one follows the plan of
+ * the first, or its positions would be younger than what the first has scanned already.
+ */
+export function startSnapshot(
+  store: ControlStore,
+  checkpoint: Pick<CheckpointRecord, "n" | "token">,
+  plan: SnapshotPlan,
+): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [...stillOpen(checkpoint), { missing: path("checkpoint", "snapshot") }],
+    set: [
+      [path("checkpoint", "status"), value("SNAPSHOTTING")],
+      [path("checkpoint", "snapshot"), value(json(plan))],
+    ],
+  });
+}
+
+/**
+ * Decides for good that checkpoints are deleted. Refused when a pin was set or a restore recorded since control was
+ * read: of a pin and a deletion of one checkpoint, the first one written on this item wins.
+ */
+export function announceDeletions(
+  store: ControlStore,
+  step: { readonly read: Control; readonly checkpoints: readonly number[] },
+): Promise<Control | undefined> {
+  const { read, checkpoints } = step;
+  const deleting = { ...read.deleting, ...Object.fromEntries(checkpoints.map((n) => [n, true])) };
+  return write(store, {
+    conditions: [
+      read.pinned === undefined ? missing("pinned") : compare("pinned", "=", read.pinned),
+      compare("maxGen", "=", read.maxGen),
+      compare("gen", "=", read.gen),
+      compare("epoch", "=", read.epoch),
+    ],
+    set: [[path("deleting"), value(deleting)]],
+  });
+}
+
+/** What a settled checkpoint leaves on control for the next one. */
+export interface SettleStep {
+  readonly n: number;
+  /** Absent: stays as it is. */
+  readonly kept?: readonly number[];
+  readonly coverage?: Coverage;
+}
+
+/** Notes that the outcome of checkpoint `n` was told to every split and that retention ran. */
+export function settleCheckpoint(store: ControlStore, step: SettleStep): Promise<Control | undefined> {
+  return write(store, {
+    conditions: [
+      { attribute: path("checkpoint", "n"), is: "=", to: value(step.n) },
+      { attribute: path("checkpoint", "settled"), is: "=", to: value(false) },
+    ],
+    set: [
+      [path("checkpoint", "settled"), value(true)],
+      ...(step.kept === undefined ? [] : ([[path("kept"), value([...step.kept])]] as const)),
+      ...(step.coverage === undefined ? [] : ([[path("coverage"), value(json(step.coverage))]] as const)),
+    ],
+    ...(step.kept === undefined ? {} : { remove: [path("deleting")] }),
+  });
+}
+
+/**
+ * Keeps a checkpoint from retention while a restore looks at it.
+ * @throws TidemarkError `choose-another-checkpoint` when retention has decided to delete it.
+ */
 export async function pinCheckpoint(store: ControlStore, token: string, n: number): Promise<void> {
-  await write(store, { conditions: [], set: [[path("pins", token), value(n)]] });
+  const pinned = await write(store, {
+    conditions: [{ missing: path("deleting", n) }],
+    set: [[path("pins", token), value(n)]],
+    add: [[path("pinned"), 1]],
+  });
+  if (pinned !== undefined) return;
+  throw new TidemarkError(
+    "choose-another-checkpoint",
+    `Checkpoint ${n} is being deleted: it is past what \`checkpointing.retained\` keeps. Choose a later checkpoint or a savepoint.`,
+  );
 }
 
 export async function unpinCheckpoint(store: ControlStore, token: string): Promise<void> {
