@@ -3,8 +3,8 @@
  *
  * Invariants:
  * - An event at or before `applied` of its split is never folded.
- * - `before` is the image before the item's first write in its epoch. It is taken when the item enters a new epoch,
- *   dropped once its epoch is resolved, and otherwise carried along.
+ * - `before` is the image before the item's first write in its epoch. It is taken when the item enters a new epoch and
+ *   carried along until that epoch's checkpoint has its outcome; from then on it is left out.
  * - An item of a newer epoch than the batch's keeps its epoch; the event belongs before that cut, so it is folded into
  *   `before` as well as into `state`.
  * - A fold that throws has changed nothing: the events before it stay folded.
@@ -52,9 +52,9 @@ export class KeyFold {
 
   private readonly scope: FoldScope;
   private readonly appliedTo: Position;
-  private readonly epoch: number;
+  private readonly epoch: number = 0;
   /** The event's epoch is older than the item's: it belongs into both images. */
-  private readonly dual: boolean;
+  private readonly dual: boolean = false;
   private before: Image | undefined;
   private state: Working;
   private upgraded = false;
@@ -66,18 +66,16 @@ export class KeyFold {
     this.base = base;
     this.appliedTo = base?.applied[scope.split] ?? BEGINNING;
     this.epoch = scope.epoch;
-    this.dual = false;
     if (!scope.exactlyOnce) {
       this.epoch = Math.max(base?.epoch ?? 0, scope.epoch);
-    } else if (base === undefined) {
-      this.before = ABSENT;
-    } else if (base.epoch < scope.epoch) {
-      this.before = base.state;
-    } else {
-      this.epoch = base.epoch;
-      this.before = scope.resolved >= base.epoch ? undefined : base.before;
-      this.dual = base.epoch > scope.epoch && this.before !== undefined;
+      return;
     }
+    const entersEpoch = base === undefined || base.epoch < scope.epoch;
+    if (!entersEpoch) this.epoch = base.epoch;
+    // A before-image serves the checkpoint of its epoch alone; once that has its outcome, nothing needs one.
+    if (scope.resolved >= this.epoch) return;
+    this.before = entersEpoch ? (base?.state ?? ABSENT) : base.before;
+    this.dual = this.epoch > scope.epoch && this.before !== undefined;
   }
 
   isApplied(position: Position): boolean {
