@@ -10,6 +10,7 @@
  * Paths are relative, `/`-separated, made by `object-paths.ts` alone; an adapter never sees `..` or a leading `/`.
  */
 export interface StoredObject {
+  /** Begin to read it, even if only to break off: an open file or a connection may hang on it. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Names this version of the object; for {@link CheckpointStorage.replace}. */
   readonly version: string;

@@ -58,6 +58,13 @@ async function versionOf(storage: CheckpointStorage, path: string): Promise<stri
   return version;
 }
 
+/** The size that an object says it has. */
+async function sizeOf(storage: CheckpointStorage, path: string): Promise<number | undefined> {
+  const object = await storage.read(path);
+  for await (const _ of object?.body ?? []) break;
+  return object?.bytes;
+}
+
 async function pathsOf(storage: CheckpointStorage, prefix: string): Promise<string[]> {
   const paths: string[] = [];
   for await (const { path } of storage.list(prefix)) paths.push(path);
@@ -83,13 +90,13 @@ export function storageContract(name: string, make: () => Promise<StorageUnderTe
 
     it("reads back what was written, and says its size", async () => {
       expect(await storage.write("chk-1/part.json", chunksOf("one ", "two ", "three"))).toEqual({ bytes: 13 });
-      expect((await storage.read("chk-1/part.json"))?.bytes).toBe(13);
+      expect(await sizeOf(storage, "chk-1/part.json")).toBe(13);
       expect(await textOf(place.reopened, "chk-1/part.json")).toBe("one two three");
     });
 
     it("keeps an empty body as an object of no bytes", async () => {
       expect(await storage.write("empty", chunksOf())).toEqual({ bytes: 0 });
-      expect((await storage.read("empty"))?.bytes).toBe(0);
+      expect(await sizeOf(storage, "empty")).toBe(0);
       expect(await textOf(storage, "empty")).toBe("");
     });
 
@@ -189,11 +196,8 @@ export function storageContract(name: string, make: () => Promise<StorageUnderTe
         "large",
         mebibytes(2, () => {}),
       );
-      for (let n = 0; n < 60; n += 1) {
-        for await (const _ of (await storage.read("large"))?.body ?? []) break;
-      }
-      expect((await storage.read("large"))?.bytes).toBe(2 * MIB);
-      await storage.remove("large");
+      for (let n = 0; n < 60; n += 1) expect(await sizeOf(storage, "large")).toBe(2 * MIB);
+      expect((await textOf(storage, "large"))?.length).toBeGreaterThan(0);
     });
 
     it("lists by prefix, in the order of the paths, with sizes", async () => {

@@ -100,13 +100,15 @@ export class S3CheckpointStorage implements CheckpointStorage {
     return done ? "replaced" : "changed";
   }
 
-  /** Holds a connection until the body was read to the end or given up. */
+  /** One request. Holds a connection until the body was read to the end or given up. */
   async read(path: string): Promise<StoredObject | undefined> {
     try {
       const command = new GetObjectCommand({ ...this.#place(path), ChecksumMode: "ENABLED" });
       const { Body, ETag, ContentLength } = await this.#options.client.send(command);
-      const body = this.#explained(Body as Readable, path);
-      return { body, version: ETag ?? "", bytes: ContentLength ?? 0 };
+      const stream = Body as Readable;
+      // A connection may break before anybody reads: then the reader gets the error, and if there is none, nobody does.
+      stream.on("error", () => {});
+      return { body: this.#explained(stream, path), version: ETag ?? "", bytes: ContentLength ?? 0 };
     } catch (thrown) {
       if (s3Answer(thrown).name === "NoSuchKey") return undefined;
       throw this.#explain(thrown, "read", READING, path);
