@@ -4,7 +4,7 @@ export function nearestName(given: string, allowed: Iterable<string>): string | 
   let nearestDistance = Number.POSITIVE_INFINITY;
   for (const name of allowed) {
     const distance = editDistance(given.toLowerCase(), name.toLowerCase());
-    if (distance < nearestDistance && distance <= Math.max(1, name.length / 3)) {
+    if (distance < nearestDistance && distance <= Math.max(1, name.length * 0.4)) {
       nearest = name;
       nearestDistance = distance;
     }

@@ -38,36 +38,35 @@ export function findJsonDefect(value: unknown, root: string): JsonDefect | undef
 }
 
 function isJson(value: unknown, depthLeft: number): boolean {
-  switch (typeof value) {
-    case "string":
-      return isWellFormed(value);
-    case "number":
-      return isStorableNumber(value);
-    case "boolean":
-      return true;
-    case "object":
-      if (value === null) return true;
-      if (depthLeft === 0) return false;
-      return Array.isArray(value) ? isJsonArray(value, depthLeft - 1) : isJsonObject(value, depthLeft - 1);
-    default:
-      return false;
+  return isScalar(value) || isNested(value, depthLeft);
+}
+
+/** Null, a boolean, a number or text that can be stored: most of what a state consists of, so without a further call. */
+function isScalar(value: unknown): boolean {
+  if (typeof value === "string") return isWellFormed(value);
+  if (typeof value === "number") return isStorableNumber(value);
+  return value === null || typeof value === "boolean";
+}
+
+function isNested(value: unknown, depthLeft: number): boolean {
+  if (typeof value !== "object" || value === null || depthLeft === 0) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (Array.isArray(value)) {
+    if (prototype !== Array.prototype) return false;
+    for (let i = 0; i < value.length; i++) {
+      // A hole reads as undefined, which is no JSON either.
+      const item: unknown = value[i];
+      if (!isScalar(item) && !isNested(item, depthLeft - 1)) return false;
+    }
+    return true;
   }
-}
-
-function isJsonArray(array: readonly unknown[], depthLeft: number): boolean {
-  if (Object.getPrototypeOf(array) !== Array.prototype) return false;
-  // A hole reads as undefined, which is no JSON either.
-  for (let i = 0; i < array.length; i++) if (!isJson(array[i], depthLeft)) return false;
-  return true;
-}
-
-function isJsonObject(object: object, depthLeft: number): boolean {
-  const prototype = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null) return false;
-  for (const name in object) {
-    if (!isWellFormed(name) || !isJson((object as Record<string, unknown>)[name], depthLeft)) return false;
+  for (const name in value) {
+    const inner: unknown = (value as Record<string, unknown>)[name];
+    if (!isScalar(inner) && !isNested(inner, depthLeft - 1)) return false;
+    if (!isWellFormed(name)) return false;
   }
-  return Object.getOwnPropertySymbols(object).length === 0;
+  return Object.getOwnPropertySymbols(value).length === 0;
 }
 
 function isStorableNumber(number: number): boolean {
@@ -190,11 +189,10 @@ const WAYS_OUT: { readonly [className: string]: string } = {
 
 function explainInstance(object: object, defect: MakeDefect): JsonDefect {
   const className = classNameOf(object);
-  const article = /^[AEIOU]/.test(className) ? "an" : "a";
   const known = Object.hasOwn(WAYS_OUT, className) ? WAYS_OUT[className] : undefined;
   return known === undefined
     ? defect(`is an instance of ${className}`, "Store a plain object or array of its data: {...instance}, [...array].")
-    : defect(`is ${article} ${className}`, known);
+    : defect(`is a ${className}`, known);
 }
 
 function classNameOf(object: object): string {
