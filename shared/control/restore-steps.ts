@@ -1,0 +1,88 @@
+/**
+ * Writes that only a restore needs besides those of `control-steps.ts` and `split-steps.ts`.
+ *
+ * Invariant: each is conditional on what its restore read or on a generation that must grow, so that a repeat or a
+ * stale restorer changes nothing.
+ */
+import type { CheckpointingMode } from "../app/define-app.ts";
+import { invariant } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import type { Position } from "../source/position.ts";
+import { anyOf, attribute, compare, exists, missing, path, value } from "./conditional-write.ts";
+import type { Control } from "./control.ts";
+import { readControl } from "./control-steps.ts";
+import type { ControlStore } from "./control-store.ts";
+import { droppedHole, type Hole } from "./hole.ts";
+import { spillHoles } from "./hole-items.ts";
+import { CONTROL_KEY, splitKey } from "./item-keys.ts";
+import type { Split } from "./split.ts";
+import type { SplitPlace } from "./split-steps.ts";
+
+/**
+ * Control of an app that starts afresh over a storage with a past: made at that past's numbers, so that neither a
+ * checkpoint's number nor a generation's is used twice. An app that has a control keeps it as it is.
+ */
+export async function startControlAt(
+  store: ControlStore,
+  step: { readonly mode: CheckpointingMode; readonly generation: number; readonly epoch: number },
+): Promise<Control> {
+  const { mode, generation, epoch } = step;
+  const first: Control = { gen: generation, maxGen: generation, phase: "RUNNING", epoch, mode, pins: {} };
+  await store.update(CONTROL_KEY, {
+    conditions: [missing("gen")],
+    set: Object.entries(first).map(([name, initial]) => [path(name), value(initial as JsonValue)] as const),
+  });
+  const made = await readControl(store);
+  invariant(made !== undefined, "control exists once it was made");
+  return made;
+}
+
+/**
+ * A split that a renamed function takes over replays as far as the function of the old name had tried it: the event
+ * source mapping goes on from there and will not deliver what lies before.
+ */
+export async function raiseUntil(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly target: number; readonly until: Position },
+): Promise<void> {
+  await store.update(splitKey(place.function, place.split), {
+    conditions: [
+      exists("epoch"),
+      compare("gen", "<", step.target),
+      anyOf(missing("until"), compare("until", "<", step.until)),
+    ],
+    set: [[path("until"), value(step.until)]],
+  });
+}
+
+/**
+ * The source dropped the rest of what a replay should have read, `(position, until]`, after pre-flight had seen it:
+ * it becomes a hole, or no restore would ever end. Raises `attempt`: a replayer that stalled is fenced.
+ * @returns the hole; undefined: the split has moved since it was read, and nothing was changed.
+ */
+export async function giveUpReplay(store: ControlStore, place: SplitPlace, read: Split): Promise<Hole | undefined> {
+  const { until } = read;
+  if (until === undefined || read.position >= until) return undefined;
+  const hole = droppedHole({ after: read.position, to: until });
+  const holes = await spillHoles(store, place, read, [...read.holes, hole]);
+  const answer = await store.update(splitKey(place.function, place.split), {
+    conditions: [
+      compare("phase", "=", "REPLAYING"),
+      compare("gen", "=", read.gen),
+      compare("position", "=", read.position),
+      compare("attemptedTo", "=", read.attemptedTo),
+      compare("until", "=", until),
+    ],
+    set: [
+      [path("position"), attribute("until")],
+      [path("attemptedTo"), attribute("until")],
+      [path("holes"), value(holes.inline as unknown as JsonValue)],
+      [path("holeItems"), value(holes.items as unknown as JsonValue)],
+      [path("begun"), value(0)],
+    ],
+    add: [[path("attempt"), 1]],
+    remove: [path("failing")],
+  });
+  return answer.applied ? hole : undefined;
+}

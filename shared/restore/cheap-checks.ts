@@ -1,0 +1,135 @@
+/** The checks of a checkpoint that read no part: fit for looking through several checkpoints. */
+import pMap from "p-map";
+import type { AppResources } from "../app/app-resources.ts";
+import type { Manifest } from "../checkpoint/manifest.ts";
+import { listSplits } from "../control/split-steps.ts";
+import { BEGINNING, laterOf, type Position } from "../source/position.ts";
+import { checkpointFolder, partPath } from "../storage/object-paths.ts";
+import { matchFunctions, type RestoredFunction, restoredFunctions } from "./restored-functions.ts";
+
+/** A reason not to restore, as a clause, and what else than another checkpoint would help. */
+export interface Problem {
+  readonly kind: "choose-another-checkpoint" | "fix-configuration";
+  readonly text: string;
+  readonly wayOut?: string;
+}
+
+const LOOK_CONCURRENCY = 8;
+
+/** What stands against restoring a checkpoint, as far as can be told without reading its parts. */
+export async function checkCheaply(
+  resources: AppResources,
+  manifest: Manifest,
+  options: { readonly allowNonRestoredState?: boolean },
+): Promise<Problem[]> {
+  const { functions } = matchFunctions(resources.app, manifest);
+  const restored = restoredFunctions(resources.app, manifest, functions);
+  return [
+    ...functionProblems(resources, manifest, restored, options.allowNonRestoredState ?? false),
+    ...(await fileProblems(resources, manifest, restored)),
+    ...(await sourceProblems(resources, manifest, restored)),
+  ];
+}
+
+function functionProblems(
+  { app }: AppResources,
+  manifest: Manifest,
+  restored: readonly RestoredFunction[],
+  allowNonRestoredState: boolean,
+): Problem[] {
+  const problems: Problem[] = [];
+  for (const { description, from } of restored) {
+    if (from === undefined || from.stateVersion <= description.stateVersion) continue;
+    problems.push({
+      kind: "fix-configuration",
+      text: `function ${description.name} has state of version ${from.stateVersion} in it, and this code knows version ${description.stateVersion}`,
+      wayOut: "Deploy the code that wrote it, or later.",
+    });
+  }
+  if (allowNonRestoredState) return problems;
+  for (const name of matchFunctions(app, manifest).leftBehind) {
+    problems.push({
+      kind: "fix-configuration",
+      text: `it has state of function ${name}, which the app does not have`,
+      wayOut: "Give the function back, name its successor's previousName, or allow non-restored state to leave it behind.",
+    });
+  }
+  return problems;
+}
+
+/** Every file that would be loaded is there with its bytes; that the counts agree was checked when the manifest was read. */
+async function fileProblems(
+  { storage }: AppResources,
+  manifest: Manifest,
+  restored: readonly RestoredFunction[],
+): Promise<Problem[]> {
+  const stored = new Map<string, number>();
+  for await (const { path, bytes } of storage.list(checkpointFolder(manifest.checkpoint))) stored.set(path, bytes);
+  const problems: Problem[] = [];
+  const altered = (text: string): void => void problems.push({ kind: "choose-another-checkpoint", text });
+  for (const { files } of restored) {
+    for (const { name, bytes } of files) {
+      const there = stored.get(partPath(manifest.checkpoint, name));
+      if (there === undefined) altered(`the file ${name} is missing`);
+      else if (there !== bytes) altered(`the file ${name} has ${there} bytes instead of ${bytes}`);
+    }
+  }
+  return problems;
+}
+
+/** A split to be read again from `after`. */
+interface Reach {
+  readonly function: string;
+  readonly split: string;
+  readonly after: Position;
+  readonly freshAtMs: number;
+}
+
+async function sourceProblems(
+  resources: AppResources,
+  manifest: Manifest,
+  restored: readonly RestoredFunction[],
+): Promise<Problem[]> {
+  const nowMs = resources.clock.now();
+  const reaches: Reach[] = [];
+  for (const one of restored) reaches.push(...(await reachesOf(resources, manifest, one)));
+  const found = await pMap(
+    reaches,
+    async ({ function: name, split, after, freshAtMs }): Promise<Problem[]> => {
+      const missing = await resources.sourceOf(name).reader.missingAfter({ split, after, freshAtMs, nowMs });
+      if (missing === undefined) return [];
+      const where = after === BEGINNING ? "from its beginning" : `after ${after}`;
+      const text = `function ${name} cannot read split ${split} again ${where}: ${missing}`;
+      return [{ kind: "choose-another-checkpoint", text }];
+    },
+    { concurrency: LOOK_CONCURRENCY },
+  );
+  return found.flat();
+}
+
+/**
+ * The splits of a restored function that are read again: those of the cut that had not ended, and those that came
+ * after it and were read already. A function that starts empty takes what its source still has, as a new one does.
+ */
+async function reachesOf(
+  { control }: AppResources,
+  manifest: Manifest,
+  { description: { name }, from, splits }: RestoredFunction,
+): Promise<Reach[]> {
+  if (from === undefined) return [];
+  const reaches: Reach[] = from.splits
+    .filter(({ ended }) => !ended)
+    .map(({ split, position, freshAt }) => ({
+      function: name,
+      split,
+      after: position,
+      freshAtMs: Date.parse(freshAt),
+    }));
+  const bornSince = Date.parse(manifest.triggeredAt);
+  for await (const { split, item } of listSplits(control, name)) {
+    if (splits.has(split) || item === "unborn") continue;
+    if (laterOf(item.attemptedTo, item.until ?? BEGINNING) === BEGINNING) continue;
+    reaches.push({ function: name, split, after: BEGINNING, freshAtMs: bornSince });
+  }
+  return reaches;
+}

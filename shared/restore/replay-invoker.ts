@@ -1,0 +1,25 @@
+/**
+ * How a restore has an event function read a split again: the one port of `restore/`. A deployment invokes the
+ * function's Lambda, the embedded engine calls the batch itself; `restore/` never runs user code.
+ */
+import type { Position } from "../source/position.ts";
+
+export interface ReplayRequest {
+  readonly function: string;
+  readonly split: string;
+  /** The restored generation; the function's Begin refuses every other. */
+  readonly generation: number;
+}
+
+export interface ReplayAnswer {
+  /** How far the split has come. */
+  readonly position: Position;
+  /** The function sees nothing left to replay: it has reached `until`, or the source holds nothing more up to there. */
+  readonly done: boolean;
+}
+
+/**
+ * Replays a stretch of a split's `(position, until]`. May stop early, do nothing, or fail; it is asked again until the
+ * split has reached `until`. An error of kind `retry`, or one that is no TidemarkError, is tried again with jitter.
+ */
+export type ReplayInvoker = (request: ReplayRequest) => Promise<ReplayAnswer>;

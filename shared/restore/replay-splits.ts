@@ -1,0 +1,65 @@
+/**
+ * The second half of a restore: flip, replay, run, until a look at every split finds nothing left to do.
+ *
+ * Invariants:
+ * - Splits are listed again after control's flip, and again before the end: one that was born meanwhile is met.
+ * - A split runs only after its parents do, and a function's redriven dead letters after all its other splits.
+ */
+import pMap from "p-map";
+import { invariant } from "../errors.ts";
+import type { SplitDescription } from "../source/source.ts";
+import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
+import { type FlippedSplit, flipSplits } from "./flip-splits.ts";
+import { replaySplit } from "./replay-split.ts";
+import type { RestoredFunction } from "./restored-functions.ts";
+
+/** The split of a function's redriven dead letters: they were given up before, and come after everything else again. */
+const REDRIVE_SPLIT = "redrive";
+
+export async function replaySplits(carrier: Carrier): Promise<StepOutcome> {
+  for (;;) {
+    const control = await controlOfPlan(carrier);
+    if (control === undefined) return "superseded";
+    const waiting: FlippedSplit[] = [];
+    const ready: FlippedSplit[] = [];
+    for (const restored of carrier.functions) {
+      const splits = await flipSplits(carrier, restored, control.epoch);
+      if (splits === undefined) return "superseded";
+      const replaying = splits.filter(({ item }) => item.phase === "REPLAYING");
+      waiting.push(...replaying);
+      if (replaying.length > 0) ready.push(...(await withoutWaitingParents(carrier, restored, replaying)));
+    }
+    if (waiting.length === 0) return "done";
+    invariant(ready.length > 0, "splits are not their own ancestors");
+    if (isOver(carrier)) return "unfinished";
+    const outcomes = await pMap(ready, ({ place }) => replaySplit(carrier, place), {
+      concurrency: carrier.splitConcurrency,
+      // One split's failure must not leave the others behind: they end what they are at.
+      stopOnError: false,
+    }).catch((thrown: unknown) => {
+      throw thrown instanceof AggregateError ? thrown.errors[0] : thrown;
+    });
+    if (outcomes.includes("superseded")) return "superseded";
+    if (outcomes.includes("unfinished")) return "unfinished";
+  }
+}
+
+async function withoutWaitingParents(
+  carrier: Carrier,
+  restored: RestoredFunction,
+  replaying: readonly FlippedSplit[],
+): Promise<FlippedSplit[]> {
+  const waiting = new Set(replaying.map(({ place }) => place.split));
+  const parents = new Map<string, readonly string[]>();
+  const listed: AsyncIterable<SplitDescription> = carrier.resources
+    .sourceOf(restored.description.name)
+    .reader.splits();
+  for await (const description of listed) {
+    if (waiting.has(description.split)) parents.set(description.split, description.parents);
+  }
+  return replaying.filter(({ place }) =>
+    place.split === REDRIVE_SPLIT
+      ? waiting.size === 1
+      : !(parents.get(place.split) ?? []).some((parent) => waiting.has(parent)),
+  );
+}

@@ -1,0 +1,36 @@
+/** What a call of a restore did, as data: the CLI prints it, Lambda returns it. */
+
+export type RestoreOutcome =
+  /** A dry run: the checkpoint can be restored; nothing was changed. */
+  | "would-restore"
+  /** Control records the restore; {@link carryOnRestore} does it. */
+  | "started"
+  /** A restore of this checkpoint is under way already; nothing was changed. */
+  | "under-way"
+  /** The deadline came first; the next call goes on from there. */
+  | "unfinished"
+  /** The restored generation runs. */
+  | "finished"
+  /** A later restore took this one's place. */
+  | "superseded"
+  /** No restore is under way. */
+  | "nothing-to-do";
+
+export interface RestoreReport {
+  readonly outcome: RestoreOutcome;
+  readonly checkpoint?: number;
+  /** The generation that the restore fills; in a dry run, that it would fill. */
+  readonly generation?: number;
+  /** Function of the app -> function of the checkpoint whose state it takes over. */
+  readonly functions?: { readonly [name: string]: string };
+  /** Functions of which the checkpoint knows nothing: they start from their sources' beginning. */
+  readonly startEmpty?: readonly string[];
+  /** Functions of the checkpoint whose state is left behind. */
+  readonly leftBehind?: readonly string[];
+  readonly files?: number;
+  readonly keys?: number;
+  /** As stored: compressed. */
+  readonly bytes?: number;
+  /** The checkpoint that was open and is so no more. */
+  readonly interrupted?: number;
+}
