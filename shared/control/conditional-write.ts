@@ -13,7 +13,10 @@ export type Operand = { readonly value: JsonValue } | { readonly attribute: Attr
 
 export type Comparison = "=" | "<>" | "<" | "<=" | ">" | ">=";
 
-/** A comparison with an attribute that does not exist does not hold. */
+/**
+ * A comparison with an attribute that does not exist does not hold, but for `<>`, which does (as in DynamoDB).
+ * Numbers, strings, booleans and null are compared; never lists or maps.
+ */
 export type Condition =
   | { readonly exists: AttributePath }
   | { readonly missing: AttributePath }
@@ -24,7 +27,7 @@ export interface ConditionalWrite {
   /** All must hold. None: the write is unconditional. */
   readonly conditions: readonly Condition[];
   readonly set?: readonly (readonly [AttributePath, Operand])[];
-  /** Adds to a number; a missing attribute counts as 0. */
+  /** Adds an integer to a number; a missing attribute counts as 0. */
   readonly add?: readonly (readonly [AttributePath, number])[];
   readonly remove?: readonly AttributePath[];
 }

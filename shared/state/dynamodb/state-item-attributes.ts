@@ -1,0 +1,83 @@
+/**
+ * A state item as DynamoDB keeps it, readable in the console:
+ *
+ * | attribute | type | |
+ * |---|---|---|
+ * | `key`, `gen` | S | the primary key |
+ * | `v` | S | names this write |
+ * | `epoch` | N | |
+ * | `state`, `stateVersion` | any, N | absent for a tombstone, which has `cleared` = true |
+ * | `applied` | M of S | position by split |
+ * | `before`, `beforeVersion` | any, N | the before-image; an image that did not exist is `beforeAbsent` = true |
+ * | `beforeItem` | S | instead of `before`: the `gen` of the item that holds it |
+ *
+ * Without any `before…` no before-image is kept. A before-item has `key`, `gen`, `before` and `beforeVersion`.
+ */
+import { invariant } from "../../errors.ts";
+import { type AttributeMap, fromAttribute, toAttribute } from "../../json/attribute-value.ts";
+import { ABSENT, type Image, type PresentImage, type StateItem } from "../state-item.ts";
+import { generationText, itemKey } from "./state-table.ts";
+
+/** An item, or one that still waits for its before-image. */
+export type DecodedItem = { readonly item: StateItem; readonly beforeItem: string | undefined };
+
+/** All but the before-image. */
+export function toItemWithoutBefore(item: StateItem): AttributeMap {
+  const attributes = itemKey(item.key, generationText(item.generation));
+  attributes.v = { S: item.v };
+  attributes.epoch = { N: String(item.epoch) };
+  if (item.state === ABSENT) {
+    attributes.cleared = { BOOL: true };
+  } else {
+    attributes.state = toAttribute(item.state.value);
+    attributes.stateVersion = { N: String(item.state.version) };
+  }
+  const applied: AttributeMap = {};
+  for (const split in item.applied) applied[split] = { S: item.applied[split] as string };
+  attributes.applied = { M: applied };
+  return attributes;
+}
+
+/** The attributes that hold a before-image within an item. */
+export function toBeforeAttributes(before: Image | undefined): AttributeMap {
+  if (before === undefined) return {};
+  if (before === ABSENT) return { beforeAbsent: { BOOL: true } };
+  return { before: toAttribute(before.value), beforeVersion: { N: String(before.version) } };
+}
+
+export function fromItem(attributes: AttributeMap): DecodedItem {
+  const before = fromBeforeAttributes(attributes);
+  const applied: Record<string, string> = {};
+  const marks = attributes.applied?.M ?? {};
+  for (const split in marks) applied[split] = marks[split]?.S ?? "";
+  const item: StateItem = {
+    key: text(attributes, "key"),
+    generation: Number(text(attributes, "gen")),
+    v: text(attributes, "v"),
+    epoch: Number(attributes.epoch?.N),
+    state: attributes.state === undefined ? ABSENT : presentImage(attributes.state, attributes.stateVersion?.N),
+    applied,
+    ...(before !== undefined && { before }),
+  };
+  invariant(
+    attributes.state !== undefined || attributes.cleared?.BOOL === true,
+    `the item of key ${JSON.stringify(item.key)} has a state or is marked as cleared`,
+  );
+  return { item, beforeItem: attributes.beforeItem?.S };
+}
+
+/** The before-image within an item or a before-item. */
+export function fromBeforeAttributes(attributes: AttributeMap): Image | undefined {
+  if (attributes.beforeAbsent?.BOOL === true) return ABSENT;
+  return attributes.before && presentImage(attributes.before, attributes.beforeVersion?.N);
+}
+
+function presentImage(value: NonNullable<AttributeMap[string]>, version: string | undefined): PresentImage {
+  return { value: fromAttribute(value), version: Number(version) };
+}
+
+function text(attributes: AttributeMap, name: string): string {
+  const found = attributes[name]?.S;
+  invariant(found !== undefined, `every state item has the string attribute "${name}"`);
+  return found;
+}
