@@ -10,7 +10,7 @@ export const FlightSchema = z.object({
   date: z
     .string()
     .regex(/^\d{4}([/-])\d\d\1\d\d[ T]\d\d:\d\d/, 'must be a date such as "2001/01/10 18:20"')
-    // An overwrite, not a transform: text stays text, and zod takes half the time (0.7 against 1.2 µs a flight).
+    // An overwrite, not a transform: text stays text, and zod takes about half the time.
     .overwrite((date) => `${date.slice(0, 4)}-${date.slice(5, 7)}-${date.slice(8, 10)}T${date.slice(11, 16)}`),
   /** Minutes late; negative: early. */
   delay: z.int(),
