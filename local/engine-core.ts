@@ -1,0 +1,199 @@
+/**
+ * What an engine does wherever it runs: it feeds the functions, drives checkpoints and carries on restores. The stores
+ * and the way to the handlers are given to it.
+ */
+import type { AppResources } from "../shared/app/app-resources.ts";
+import type { CheckpointRecord } from "../shared/control/control.ts";
+import { readControl } from "../shared/control/control-steps.ts";
+import { describeThrown, TidemarkError } from "../shared/errors.ts";
+import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
+import type { ReplayInvoker } from "../shared/restore/replay-invoker.ts";
+import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts";
+import type { RestoreReport } from "../shared/restore/restore-report.ts";
+import { restoreStatus } from "../shared/restore/status.ts";
+import type { EngineObserver } from "./engine-event.ts";
+import type { Deliver } from "./pump/delivery.ts";
+import { Pump, type PumpOptions } from "./pump/pump.ts";
+import type { SplitProgress } from "./pump/split-pump.ts";
+
+/** Figures since the engine started, and what control says now. */
+export interface CoreProgress {
+  /** Records delivered and resolved, over all functions: a record that two functions read counts twice. */
+  readonly records: number;
+  readonly batches: number;
+  /** More than batches where some had to be delivered again. */
+  readonly invocations: number;
+  readonly splits: readonly SplitProgress[];
+  readonly drained: boolean;
+  readonly phase: "RUNNING" | "REPLAYING";
+  readonly generation: number;
+  /** The number of the last checkpoint that was begun; 0: none. */
+  readonly epoch: number;
+  readonly checkpoint?: CheckpointRecord;
+  readonly checkpointsCompleted: number;
+  readonly checkpointsAborted: number;
+}
+
+export interface CoreOptions extends PumpOptions {
+  readonly deliver: Deliver;
+  readonly replay: ReplayInvoker;
+  readonly observe: EngineObserver;
+  /** The pause between two invocations of the coordinator, in ms. */
+  readonly coordinatorMs: number;
+}
+
+/** How long one invocation of the coordinator goes on; the next carries on. */
+const COORDINATOR_DEADLINE_MS = 15_000;
+/** How often a running checkpoint's splits, and a restore's end, are looked at. */
+const POLL_MS = 25;
+const FAILED_PAUSE_MS_MAX = 5_000;
+
+export class EngineCore {
+  private resources: AppResources;
+  private readonly options: CoreOptions;
+  private readonly pump: Pump;
+  private loop: Promise<void> | undefined;
+  private stopping = false;
+  private turn: Promise<unknown> = Promise.resolve();
+  private completed = 0;
+  private aborted = 0;
+
+  constructor(resources: AppResources, options: CoreOptions) {
+    this.resources = this.counting(resources);
+    this.options = options;
+    this.pump = new Pump(this.resources, options.deliver, options.observe, options);
+  }
+
+  start(): void {
+    this.pump.start(this.resources.app.functions.map(({ name }) => name));
+    this.loop = this.coordinateForEver();
+  }
+
+  /** A deployment: the same stores, another description of the app. Functions that are new are fed from now on. */
+  deploy(resources: AppResources): void {
+    this.resources = this.counting(resources);
+    this.pump.use(this.resources);
+    this.pump.start(resources.app.functions.map(({ name }) => name));
+  }
+
+  async progress(): Promise<CoreProgress> {
+    const splits = this.pump.progress;
+    const control = await readControl(this.resources.control);
+    const sum = (of: (split: SplitProgress) => number): number => splits.reduce((total, split) => total + of(split), 0);
+    return {
+      records: sum(({ records }) => records),
+      batches: sum(({ batches }) => batches),
+      invocations: sum(({ invocations }) => invocations),
+      splits,
+      drained: this.pump.isDrained,
+      phase: control?.phase ?? "RUNNING",
+      generation: control?.gen ?? 1,
+      epoch: control?.epoch ?? 0,
+      ...(control?.checkpoint === undefined ? {} : { checkpoint: control.checkpoint }),
+      checkpointsCompleted: this.completed,
+      checkpointsAborted: this.aborted,
+    };
+  }
+
+  /**
+   * Takes a checkpoint that begins after this call, and waits for its outcome.
+   * @throws TidemarkError `retry` when it was aborted, with the reason; `retry` too while a restore is under way
+   */
+  async checkpoint(trigger: { readonly savepoint?: string } = {}): Promise<CheckpointRecord> {
+    const { control, clock } = this.resources;
+    const before = (await readControl(control))?.epoch ?? 0;
+    for (;;) {
+      if (this.stopping) throw new TidemarkError("retry", "The engine is stopping; no checkpoint was taken.");
+      await this.coordinate(trigger);
+      const now = await readControl(control);
+      if (now?.phase === "REPLAYING") {
+        throw new TidemarkError("retry", "A restore is under way, so no checkpoint can be taken. Ask again when it is done.");
+      }
+      const taken = now?.checkpoint;
+      if (taken !== undefined && taken.n > before && !taken.open && taken.savepoint === trigger.savepoint) {
+        if (taken.status === "COMPLETED") return taken;
+        throw new TidemarkError("retry", `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`);
+      }
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  /**
+   * Restores a checkpoint and waits until every split has been replayed and events flow again.
+   * @throws what `requestRestore` throws; then nothing was changed
+   */
+  async restore(choice: RestoreChoice = {}): Promise<RestoreReport> {
+    const { control, clock } = this.resources;
+    const report = await requestRestore(this.resources, choice);
+    if (report.outcome !== "started" && report.outcome !== "under-way") return report;
+    for (;;) {
+      const now = await readControl(control);
+      if (now?.phase === "RUNNING" && now.gen >= (report.generation ?? 0)) {
+        return { ...report, outcome: now.gen === report.generation ? "finished" : "superseded" };
+      }
+      if (this.stopping) return { ...report, outcome: "unfinished" };
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  restoreStatus(): ReturnType<typeof restoreStatus> {
+    return restoreStatus(this.resources);
+  }
+
+  drained(): Promise<void> {
+    return this.pump.drained();
+  }
+
+  /** Lets batches that are under way end. With `checkpoint`, takes a last one of all that was processed. */
+  async stop(options: { readonly checkpoint?: boolean } = {}): Promise<void> {
+    await this.pump.stop();
+    try {
+      if (options.checkpoint === true) await this.checkpoint();
+    } finally {
+      this.stopping = true;
+      await this.loop;
+      await this.turn.catch(() => {});
+    }
+  }
+
+  private async coordinateForEver(): Promise<void> {
+    const { clock } = this.resources;
+    let failures = 0;
+    while (!this.stopping) {
+      try {
+        await this.coordinate(undefined);
+        failures = 0;
+      } catch (thrown) {
+        failures += 1;
+        this.options.observe({ type: "coordinator-failed", error: describeThrown(thrown) });
+      }
+      let leftMs = Math.min(FAILED_PAUSE_MS_MAX, this.options.coordinatorMs * 2 ** Math.min(failures, 10));
+      for (; leftMs > 0 && !this.stopping; leftMs -= 50) await clock.sleep(Math.min(50, leftMs));
+    }
+  }
+
+  /** One invocation at a time: two would be safe, and do the same work twice. */
+  private async coordinate(trigger: { readonly savepoint?: string } | undefined): Promise<void> {
+    const mine = this.turn
+      .catch(() => {})
+      .then(() =>
+        createCoordinatorHandler(this.resources, { replay: this.options.replay, pollMs: POLL_MS })({
+          deadlineMs: this.resources.clock.now() + COORDINATOR_DEADLINE_MS,
+          ...(trigger === undefined ? {} : { trigger }),
+        }),
+      );
+    this.turn = mine;
+    await mine;
+  }
+
+  private counting(resources: AppResources): AppResources {
+    return {
+      ...resources,
+      observe: (event) => {
+        if (event.type === "checkpoint-completed") this.completed += 1;
+        if (event.type === "checkpoint-aborted") this.aborted += 1;
+        resources.observe(event);
+      },
+    };
+  }
+}

@@ -1,0 +1,21 @@
+/** What happens in the engine around the protocol, as data; the protocol's own events are `TidemarkEvent`. */
+import type { TidemarkEvent } from "../shared/observer.ts";
+
+export type EngineEvent =
+  | TidemarkEvent
+  | { readonly type: "worker-started"; readonly pid: number; readonly milliseconds: number }
+  /** `expected`: it was asked to stop, or replaced by a deployment. */
+  | { readonly type: "worker-ended"; readonly pid: number; readonly how: string; readonly expected: boolean }
+  | {
+      readonly type: "delivery-failed";
+      readonly function: string;
+      readonly split: string;
+      readonly records: number;
+      readonly tries: number;
+      readonly error: string;
+    }
+  | { readonly type: "source-failed"; readonly function: string; readonly split?: string; readonly error: string }
+  | { readonly type: "split-drained"; readonly function: string; readonly split: string }
+  | { readonly type: "coordinator-failed"; readonly error: string };
+
+export type EngineObserver = (event: EngineEvent) => void;

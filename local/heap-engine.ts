@@ -1,0 +1,226 @@
+/** The engine on a heap: in a process of its own, which may be killed and is started again, or in the caller's. */
+import path from "node:path";
+import { describeApp } from "../shared/app/app-description.ts";
+import { systemClock } from "../shared/environment.ts";
+import { describeThrown, TidemarkError } from "../shared/errors.ts";
+import type { RestoreReport } from "../shared/restore/restore-report.ts";
+import type { RestoreStatus } from "../shared/restore/status.ts";
+import type { Engine, EngineProgress, StartedOptions } from "./engine.ts";
+import type { CoreProgress } from "./engine-core.ts";
+import { HeapCore, type HeapCoreOptions } from "./heap-core.ts";
+import { loadApp } from "./load-app.ts";
+import type { KeyState, StatePage } from "./read-states.ts";
+import { Worker } from "./worker/worker.ts";
+import type { WorkerSettings } from "./worker/worker-messages.ts";
+import { homeSettings, workerSettings } from "./worker-settings.ts";
+
+const PLACE = { backend: "heap", dynamodb: "aws" } as const;
+const RELAUNCH_MS = 500;
+
+export async function startHeapEngine(options: StartedOptions): Promise<Engine> {
+  if (options.inProcess === true) return startInProcess(options);
+  const engine = new HeapProcessEngine(options);
+  await engine.start();
+  return engine;
+}
+
+const coreOptions = ({ batchRecords, batchWindowMs, invocationMs, pauses }: StartedOptions): HeapCoreOptions => ({
+  batchRecords,
+  batchWindowMs,
+  invocationMs,
+  ...(pauses === undefined ? {} : { pauses }),
+});
+
+async function startInProcess(options: StartedOptions): Promise<Engine> {
+  const startedAtMs = systemClock.now();
+  const app = options.app ?? (await loadApp(options.appModule ?? ""));
+  let settings = workerSettings({ app: describeApp(app), sources: app.sources ?? {} }, options, PLACE);
+  const heap = await HeapCore.start(app, settings, coreOptions(options), options.observe);
+  options.home_.writeSettings(homeSettings(settings, options, options.appModule));
+  const { core } = heap;
+  return {
+    home: options.home_,
+    storageUrl: options.storageUrl,
+    get app() {
+      return settings.app;
+    },
+    progress: async () => ({
+      ...(await core.progress()),
+      backend: "heap",
+      milliseconds: systemClock.now() - startedAtMs,
+      workers: [],
+    }),
+    checkpoint: (given) => core.checkpoint(given),
+    restore: (choice) => core.restore(choice),
+    restoreStatus: () => core.restoreStatus(),
+    drained: () => core.drained(),
+    killWorker: async () => {
+      throw new TidemarkError(
+        "fix-configuration",
+        "The engine runs in this very process; there is no worker to kill. Leave inProcess out.",
+      );
+    },
+    async redeploy(appModule) {
+      const next = await loadApp(appModule);
+      settings = workerSettings({ app: describeApp(next), sources: next.sources ?? {} }, { ...options, appModule }, PLACE);
+      heap.deploy(next);
+      options.home_.writeSettings(homeSettings(settings, options, appModule));
+    },
+    state: (functionName, key) => heap.state(functionName, key),
+    statePage: (functionName, cursor) => heap.statePage(functionName, cursor),
+    stop: (how) => heap.stop(how),
+  };
+}
+
+class HeapProcessEngine implements Engine {
+  readonly home;
+  readonly storageUrl: string;
+  private readonly options: StartedOptions;
+  private readonly startedAtMs = systemClock.now();
+  private appModule: string;
+  private settings: WorkerSettings | undefined;
+  /** The worker that is up, or coming up. */
+  private worker: Promise<Worker> | undefined;
+  private pid = 0;
+  private stopping = false;
+
+  constructor(options: StartedOptions) {
+    this.options = options;
+    this.home = options.home_;
+    this.storageUrl = options.storageUrl;
+    this.appModule = options.appModule ?? "";
+  }
+
+  async start(): Promise<void> {
+    this.worker = this.launch(this.appModule);
+    await this.worker;
+  }
+
+  get app() {
+    if (this.settings === undefined) throw new Error("The engine has not started.");
+    return this.settings.app;
+  }
+
+  async progress(): Promise<EngineProgress> {
+    return {
+      ...((await this.callThrough("progress")) as CoreProgress),
+      backend: "heap",
+      milliseconds: systemClock.now() - this.startedAtMs,
+      workers: [{ pid: this.pid, busy: true }],
+    };
+  }
+
+  checkpoint: Engine["checkpoint"] = async (given) =>
+    (await this.call("checkpoint", given)) as Awaited<ReturnType<Engine["checkpoint"]>>;
+
+  restore: Engine["restore"] = async (choice = {}) => {
+    // A function cannot be sent; progress is asked for with restoreStatus.
+    const { onProgress: _left, ...sent } = choice;
+    return (await this.call("restore", sent)) as RestoreReport;
+  };
+
+  restoreStatus: Engine["restoreStatus"] = async () => (await this.callThrough("restoreStatus")) as RestoreStatus;
+
+  drained: Engine["drained"] = async () => void (await this.callThrough("drained"));
+
+  state: Engine["state"] = async (functionName, key) =>
+    (await this.callThrough("state", functionName, key)) as KeyState | undefined;
+
+  statePage: Engine["statePage"] = async (functionName, cursor) =>
+    (await this.callThrough("statePage", functionName, cursor)) as StatePage;
+
+  killWorker: Engine["killWorker"] = async (signal = "SIGKILL") => {
+    const worker = await this.worker;
+    worker?.kill(signal);
+    return worker?.pid;
+  };
+
+  /** Takes a checkpoint, so that the new version has little to replay; the new process restores it. */
+  async redeploy(appModule: string): Promise<void> {
+    const old = await this.worker;
+    let swap: () => void = () => {};
+    const ready = new Promise<void>((resolve) => {
+      swap = resolve;
+    });
+    const previous = this.appModule;
+    this.worker = ready.then(() => this.launch(appModule));
+    this.worker.catch(() => {});
+    await old?.ask({ type: "call", method: "stop", arguments: [{ checkpoint: true }] }).catch(() => {});
+    await old?.stop();
+    swap();
+    try {
+      await this.worker;
+      this.appModule = appModule;
+    } catch (thrown) {
+      this.worker = this.relaunch(previous);
+      throw thrown;
+    }
+  }
+
+  async stop(how?: { readonly checkpoint?: boolean }): Promise<void> {
+    this.stopping = true;
+    const worker = await this.worker?.catch(() => undefined);
+    try {
+      await worker?.ask({ type: "call", method: "stop", arguments: [how] });
+    } finally {
+      await worker?.stop();
+    }
+  }
+
+  /** What a method answers; rejects when the process dies meanwhile: nobody knows what was done. */
+  private async call(method: string, ...given: readonly unknown[]): Promise<unknown> {
+    const worker = await this.worker;
+    if (worker === undefined) throw new Error("The engine has not started.");
+    return worker.ask({ type: "call", method, arguments: given });
+  }
+
+  /** The same for questions, which change nothing: asked again of the next process. */
+  private async callThrough(method: string, ...given: readonly unknown[]): Promise<unknown> {
+    for (;;) {
+      const worker = await this.worker;
+      try {
+        return await this.call(method, ...given);
+      } catch (thrown) {
+        const ended = await Promise.race([worker?.ended, systemClock.sleep(0).then(() => undefined)]);
+        if (ended === undefined || this.stopping) throw thrown;
+        await systemClock.sleep(10);
+      }
+    }
+  }
+
+  private async launch(appModule: string): Promise<Worker> {
+    const startedAtMs = systemClock.now();
+    const worker = new Worker("./heap-worker-process", this.options.observe);
+    try {
+      const loaded = await worker.load(path.resolve(appModule));
+      const settings = workerSettings(loaded, { ...this.options, appModule }, PLACE);
+      await worker.open(settings, coreOptions(this.options));
+      this.settings = settings;
+      this.home.writeSettings(homeSettings(settings, this.options, appModule));
+    } catch (thrown) {
+      await worker.stop();
+      throw thrown;
+    }
+    this.pid = worker.pid;
+    this.options.observe({ type: "worker-started", pid: worker.pid, milliseconds: systemClock.now() - startedAtMs });
+    void worker.ended.then(async (how) => {
+      const current = await Promise.race([this.worker, undefined]).catch(() => undefined);
+      const replaced = this.stopping || current !== worker;
+      this.options.observe({ type: "worker-ended", pid: worker.pid, how, expected: replaced });
+      if (!replaced) this.worker = this.relaunch(appModule);
+    });
+    return worker;
+  }
+
+  private async relaunch(appModule: string): Promise<Worker> {
+    for (;;) {
+      try {
+        return await this.launch(appModule);
+      } catch (thrown) {
+        if (this.stopping) throw thrown;
+        this.options.observe({ type: "worker-ended", pid: 0, how: describeThrown(thrown), expected: false });
+        await systemClock.sleep(RELAUNCH_MS);
+      }
+    }
+  }
+}

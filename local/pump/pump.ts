@@ -1,0 +1,160 @@
+/**
+ * The embedded engine's event source mappings: every split of every function's source, each fed by one batch at a time.
+ *
+ * Invariants:
+ * - A split starts at its `position` in control, so a pump that dies and starts again skips nothing.
+ * - A split starts after its parents are drained (Kinesis resharding keeps a key's order that way).
+ */
+import type { AppResources } from "../../shared/app/app-resources.ts";
+import { describeThrown } from "../../shared/errors.ts";
+import type { Source } from "../../shared/source/source.ts";
+import type { EngineObserver } from "../engine-event.ts";
+import type { BatchLimits } from "./batches.ts";
+import { DELIVERY_PAUSES, type Deliver, type DeliveryPauses } from "./delivery.ts";
+import { SplitPump, type SplitProgress } from "./split-pump.ts";
+
+export interface PumpOptions extends BatchLimits {
+  /** How often each source is asked for new splits, in ms. */
+  readonly discoveryMs: number;
+  readonly pauses?: DeliveryPauses;
+}
+
+/** The names of splits that never end and hold nothing that must be waited for. */
+const NEVER_ENDING = new Set(["redrive"]);
+
+const NAP_MS = 50;
+
+export class Pump {
+  private resources: AppResources;
+  private readonly deliver: Deliver;
+  private readonly observe: EngineObserver;
+  private readonly options: PumpOptions;
+  private readonly splits = new Map<string, SplitPump>();
+  private readonly stopping = new AbortController();
+  private readonly tasks = new Set<Promise<void>>();
+  private readonly mappings = new Set<string>();
+  private readonly discovered = new Set<string>();
+  /** Splits whose parents are not drained yet. */
+  private readonly waiting = new Set<string>();
+  private readonly changed = new EventTarget();
+
+  constructor(resources: AppResources, deliver: Deliver, observe: EngineObserver, options: PumpOptions) {
+    this.resources = resources;
+    this.deliver = deliver;
+    this.observe = observe;
+    this.options = options;
+  }
+
+  /** Starts the mappings of these functions; those that run already are left alone. */
+  start(functions: readonly string[]): void {
+    for (const name of functions) {
+      if (this.mappings.has(name)) continue;
+      this.mappings.add(name);
+      this.follow(this.discover(name));
+    }
+  }
+
+  /** Another version of the app: its sources are looked at from now on; splits that are being read go on. */
+  use(resources: AppResources): void {
+    this.resources = resources;
+  }
+
+  get progress(): readonly SplitProgress[] {
+    return [...this.splits.values()].map((pump) => pump.progress);
+  }
+
+  /** Whether every split that is known has ended and is resolved to its end. */
+  get isDrained(): boolean {
+    if (this.discovered.size < this.mappings.size || this.waiting.size > 0) return false;
+    return [...this.splits.values()].every(
+      ({ drained, caughtUp, progress }) => drained || (NEVER_ENDING.has(progress.split) && caughtUp),
+    );
+  }
+
+  /** Resolves when the sources are bounded and all of them is resolved; with an unbounded source it waits for ever. */
+  async drained(): Promise<void> {
+    while (!this.isDrained && !this.stopping.signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.changed.addEventListener("change", () => resolve(), { once: true });
+      });
+    }
+  }
+
+  /** Lets every batch that is under way end, and starts none. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.tell();
+    while (this.tasks.size > 0) await Promise.all(this.tasks);
+  }
+
+  private follow(task: Promise<void>): void {
+    const tracked = task.finally(() => {
+      this.tasks.delete(tracked);
+      this.tell();
+    });
+    this.tasks.add(tracked);
+  }
+
+  private tell(): void {
+    this.changed.dispatchEvent(new Event("change"));
+  }
+
+  private async discover(functionName: string): Promise<void> {
+    const { clock } = this.resources;
+    const { signal } = this.stopping;
+    while (!signal.aborted) {
+      try {
+        const source = this.resources.sourceOf(functionName);
+        const listed = new Map<string, readonly string[]>();
+        for await (const { split, parents } of source.reader.splits()) listed.set(split, parents);
+        this.startReady(functionName, source, listed);
+        this.discovered.add(functionName);
+        this.tell();
+      } catch (thrown) {
+        this.observe({ type: "source-failed", function: functionName, error: describeThrown(thrown) });
+      }
+      await this.pauseOrStop(clock.now() + this.options.discoveryMs);
+    }
+  }
+
+  private startReady(functionName: string, source: Source, listed: ReadonlyMap<string, readonly string[]>): void {
+    for (const [split, parents] of listed) {
+      const name = nameOf(functionName, split);
+      if (this.splits.has(name)) continue;
+      // A parent that the source no longer lists has expired: nothing of it is left to wait for.
+      const unready = parents.some((parent) => listed.has(parent) && !this.splits.get(nameOf(functionName, parent))?.drained);
+      if (unready) {
+        this.waiting.add(name);
+        continue;
+      }
+      this.waiting.delete(name);
+      const { control, clock, randomness } = this.resources;
+      const pump = new SplitPump({
+        function: functionName,
+        split,
+        source,
+        control,
+        clock,
+        randomness,
+        deliver: this.deliver,
+        observe: this.observe,
+        batchRecords: this.options.batchRecords,
+        batchWindowMs: this.options.batchWindowMs,
+        pauses: this.options.pauses ?? DELIVERY_PAUSES,
+        signal: this.stopping.signal,
+      });
+      this.splits.set(name, pump);
+      this.follow(pump.run());
+    }
+  }
+
+  /** In short naps, so that a stop need not wait for the next look. */
+  private async pauseOrStop(untilMs: number): Promise<void> {
+    const { clock } = this.resources;
+    while (!this.stopping.signal.aborted && clock.now() < untilMs) {
+      await clock.sleep(Math.min(NAP_MS, untilMs - clock.now()));
+    }
+  }
+}
+
+const nameOf = (functionName: string, split: string): string => JSON.stringify([functionName, split]);

@@ -1,0 +1,110 @@
+/** Feeds one split to its function: one batch at a time, in order, from where control says the split stands. */
+import { readSplit } from "../../shared/control/split-steps.ts";
+import { describeThrown } from "../../shared/errors.ts";
+import { BEGINNING, type Position } from "../../shared/source/position.ts";
+import type { Source } from "../../shared/source/source.ts";
+import { type BatchLimits, cutBatches } from "./batches.ts";
+import { type DeliveryOptions, deliverAll } from "./delivery.ts";
+
+/** Figures of one split since the engine started. */
+export interface SplitProgress {
+  readonly function: string;
+  readonly split: string;
+  /** The last record that was delivered, or where reading began. */
+  readonly position: Position;
+  /** Records delivered and resolved. */
+  readonly records: number;
+  /** Batches, and the invocations they took: more where some had to be delivered again. */
+  readonly batches: number;
+  readonly invocations: number;
+  /** The source held nothing more when last read. */
+  readonly caughtUp: boolean;
+  /** No record will ever follow, and all are resolved. */
+  readonly drained: boolean;
+}
+
+export interface SplitPumpOptions extends DeliveryOptions, BatchLimits {
+  readonly function: string;
+  readonly split: string;
+  readonly source: Source;
+}
+
+export class SplitPump {
+  position: Position = BEGINNING;
+  records = 0;
+  batches = 0;
+  invocations = 0;
+  caughtUp = false;
+  drained = false;
+  private readonly options: SplitPumpOptions;
+
+  constructor(options: SplitPumpOptions) {
+    this.options = options;
+  }
+
+  get progress(): SplitProgress {
+    const { position, records, batches, invocations, caughtUp, drained } = this;
+    return {
+      function: this.options.function,
+      split: this.options.split,
+      position,
+      records,
+      batches,
+      invocations,
+      caughtUp,
+      drained,
+    };
+  }
+
+  /** Runs until the split is drained or `signal` says stop. A source that fails is read again, for as long as it takes. */
+  async run(): Promise<void> {
+    const { signal, clock, observe, split, pauses } = this.options;
+    let failures = 0;
+    while (!signal.aborted && !this.drained) {
+      const before = this.records;
+      try {
+        await this.readFromControl();
+        return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        failures = this.records > before ? 1 : failures + 1;
+        observe({ type: "source-failed", function: this.options.function, split, error: describeThrown(thrown) });
+        await clock.sleep(Math.min(pauses.longestMs, pauses.firstMs * 2 ** Math.min(failures, 30)));
+      }
+    }
+  }
+
+  private async readFromControl(): Promise<void> {
+    const { source, split, batchRecords, signal, clock, control, observe } = this.options;
+    const item = await readSplit(control, { function: this.options.function, split });
+    this.position = item === undefined || item === "unborn" ? BEGINNING : item.position;
+    const pages = source.reader
+      .read({ split, after: this.position, pageRecords: batchRecords, follow: true, signal })
+      [Symbol.asyncIterator]();
+    try {
+      for await (const { records, ended, caughtUp } of cutBatches(pages, this.options, clock)) {
+        if (records.length > 0 && !(await this.deliver(records))) return;
+        this.caughtUp = caughtUp || ended;
+        if (ended) {
+          this.drained = true;
+          observe({ type: "split-drained", function: this.options.function, split });
+          return;
+        }
+        if (signal.aborted) return;
+      }
+    } finally {
+      await pages.return?.();
+    }
+  }
+
+  private async deliver(records: Parameters<typeof deliverAll>[2]["records"]): Promise<boolean> {
+    this.caughtUp = false;
+    const invocations = await deliverAll(this.options, this.options.function, { split: this.options.split, records });
+    if (invocations === undefined) return false;
+    this.position = records.at(-1)?.position ?? this.position;
+    this.records += records.length;
+    this.batches += 1;
+    this.invocations += invocations;
+    return true;
+  }
+}

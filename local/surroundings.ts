@@ -1,0 +1,53 @@
+/** The clients and the clock of a local process, as `openResources` asks for them. */
+import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { type RequestMeter, meterDynamoDB } from "../shared/dynamodb/request-meter.ts";
+import { systemClock, systemRandomness } from "../shared/environment.ts";
+import type { Surroundings } from "../shared/lambda/open-resources.ts";
+import type { Observer } from "../shared/observer.ts";
+
+export interface LocalSurroundings extends Surroundings {
+  readonly dynamodb: () => Promise<DynamoDBClient>;
+  /** Undefined until DynamoDB is used. */
+  readonly meter: () => RequestMeter | undefined;
+  close(): void;
+}
+
+/** Emulators take any credentials, but the SDK asks for some. */
+const EMULATOR = { region: "us-east-1", credentials: { accessKeyId: "local", secretAccessKey: "local" } };
+
+/** @param dynamodb `aws` for the environment's own region and credentials, or an emulator's URL */
+export function localSurroundings(dynamodb: string, observe: Observer): LocalSurroundings {
+  let client: DynamoDBClient | undefined;
+  let meter: RequestMeter | undefined;
+  const others: { destroy(): void }[] = [];
+  return {
+    clock: systemClock,
+    randomness: systemRandomness,
+    observe,
+    async dynamodb() {
+      if (client !== undefined) return client;
+      const { DynamoDBClient: Client } = await import("@aws-sdk/client-dynamodb");
+      client ??= new Client(dynamodb === "aws" ? {} : { endpoint: dynamodb, ...EMULATOR });
+      meter ??= meterDynamoDB(client);
+      return client;
+    },
+    async s3() {
+      const { S3Client } = await import("@aws-sdk/client-s3");
+      // Emulators have no host name for each bucket.
+      const made = new S3Client({ forcePathStyle: process.env.AWS_ENDPOINT_URL !== undefined });
+      others.push(made);
+      return made;
+    },
+    async kinesis() {
+      const { KinesisClient } = await import("@aws-sdk/client-kinesis");
+      const made = new KinesisClient({});
+      others.push(made);
+      return made;
+    },
+    meter: () => meter,
+    close() {
+      client?.destroy();
+      for (const other of others) other.destroy();
+    },
+  };
+}

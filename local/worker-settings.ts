@@ -1,0 +1,53 @@
+/** Makes the settings of an environment from what the app says of itself and what the command line says over it. */
+import path from "node:path";
+import type { AppDescription } from "../shared/app/app-description.ts";
+import type { StartedOptions } from "./engine.ts";
+import type { HomeSettings } from "./home.ts";
+import type { LoadedApp, } from "./worker/worker.ts";
+import type { WorkerSettings } from "./worker/worker-messages.ts";
+
+/** The names of the tables that the embedded engine makes for an app. */
+export function tablesOf(app: AppDescription): NonNullable<WorkerSettings["tables"]> {
+  const prefix = `tidemark-${app.name}`;
+  return {
+    control: `${prefix}-control`,
+    state: Object.fromEntries(app.functions.map(({ name }) => [name, `${prefix}-state-${name}`])),
+  };
+}
+
+export function workerSettings(
+  loaded: LoadedApp,
+  options: StartedOptions,
+  place: { readonly dynamodb: string; readonly backend: "dynamodb" | "heap" },
+): WorkerSettings {
+  const { checkpointIntervalMs } = options;
+  const app: AppDescription = {
+    ...loaded.app,
+    checkpointing: {
+      ...loaded.app.checkpointing,
+      ...(checkpointIntervalMs === undefined ? {} : { intervalMs: checkpointIntervalMs }),
+    },
+  };
+  return {
+    app,
+    ...(place.backend === "heap" ? {} : { tables: tablesOf(app) }),
+    storageUrl: options.storageUrl,
+    sources: { ...loaded.sources, ...options.sources },
+    sourcesFolder: path.dirname(path.resolve(options.appModule ?? "app")),
+    dynamodb: place.dynamodb,
+  };
+}
+
+/** What the other commands need to know, as `run` writes it into the home. */
+export function homeSettings(settings: WorkerSettings, options: StartedOptions, appModule?: string): HomeSettings {
+  return {
+    formatVersion: 1,
+    ...(appModule === undefined ? {} : { appModule: path.resolve(appModule) }),
+    app: settings.app,
+    backend: settings.tables === undefined ? "heap" : "dynamodb",
+    storageUrl: settings.storageUrl,
+    sources: settings.sources,
+    sourcesFolder: settings.sourcesFolder ?? "",
+    dynamodb: options.dynamodb ?? "embedded",
+  };
+}

@@ -1,0 +1,70 @@
+/** The process that holds a heap engine: its supervisor calls the engine's methods, and starts it again when it dies. */
+import { describeApp } from "../../shared/app/app-description.ts";
+import type { AppDefinition } from "../../shared/app/define-app.ts";
+import { HeapCore, type HeapCoreOptions } from "../heap-core.ts";
+import { loadApp } from "../load-app.ts";
+import { sendError } from "./sent-error.ts";
+import type { SupervisorSays, WorkerSays } from "./worker-messages.ts";
+
+let app: AppDefinition | undefined;
+let engine: HeapCore | undefined;
+
+function say(message: WorkerSays): void {
+  if (process.connected) process.send?.(message, () => {});
+}
+
+async function begin(message: SupervisorSays & { readonly type: "load" | "open" }): Promise<void> {
+  if (message.type === "load") {
+    app = await loadApp(message.appModule);
+    say({ type: "loaded", app: describeApp(app), sources: app.sources ?? {} });
+    return;
+  }
+  if (app === undefined) throw new Error("The worker was opened before it was loaded.");
+  engine = await HeapCore.start(app, message.settings, message.options as HeapCoreOptions, (event) => {
+    if (event.type !== "batch") say({ type: "event", event });
+  });
+  say({ type: "ready" });
+}
+
+async function call({ id, method, arguments: given }: SupervisorSays & { readonly type: "call" }): Promise<void> {
+  try {
+    say({ type: "answer", id, answer: await answer(method, given) });
+  } catch (thrown) {
+    say({ type: "error", id, error: sendError(thrown) });
+  }
+}
+
+function answer(method: string, given: readonly unknown[]): Promise<unknown> {
+  if (engine === undefined) throw new Error("The worker was called before it was ready.");
+  const { core } = engine;
+  switch (method) {
+    case "progress":
+      return core.progress();
+    case "checkpoint":
+      return core.checkpoint(given[0] as Parameters<typeof core.checkpoint>[0]);
+    case "restore":
+      return core.restore(given[0] as Parameters<typeof core.restore>[0]);
+    case "restoreStatus":
+      return core.restoreStatus();
+    case "drained":
+      return core.drained();
+    case "state":
+      return engine.state(given[0] as string, given[1] as string);
+    case "statePage":
+      return engine.statePage(given[0] as string, given[1] as string | undefined);
+    case "stop":
+      return engine.stop(given[0] as Parameters<typeof engine.stop>[0]);
+    default:
+      throw new Error(`A heap engine has no method ${method}.`);
+  }
+}
+
+process.on("message", (message: SupervisorSays) => {
+  if (message.type === "call") void call(message);
+  else if (message.type !== "invoke") {
+    begin(message).catch((thrown: unknown) => say({ type: "failed", error: sendError(thrown) }));
+  }
+});
+// See worker-process.ts.
+process.on("SIGINT", () => {});
+process.on("disconnect", () => process.exit(0));

@@ -1,0 +1,198 @@
+/**
+ * The workers of an engine: invocations wait for one that is free, one that dies is replaced, and a deployment replaces
+ * all of them without losing an invocation.
+ */
+import type { Clock } from "../../shared/environment.ts";
+import { describeThrown, TidemarkError } from "../../shared/errors.ts";
+import type { EngineObserver } from "../engine-event.ts";
+import type { Worker } from "./worker.ts";
+
+export interface Invocation {
+  readonly function: string;
+  readonly event: unknown;
+}
+
+export interface WorkerPoolOptions {
+  readonly workers: number;
+  /** Starts a worker and makes it ready. */
+  readonly launch: () => Promise<Worker>;
+  readonly clock: Clock;
+  readonly observe: EngineObserver;
+  /** How long one invocation may take, in ms; a worker that takes longer is killed, as on Lambda. */
+  readonly invocationMs: number;
+}
+
+/** Folding stops so long before an invocation's end, so that what was done can be written down. */
+const MARGIN_MS = 5_000;
+const RELAUNCH_MS = 500;
+
+interface Seat {
+  worker: Worker | undefined;
+  busy: boolean;
+}
+
+export class WorkerPool {
+  private readonly options: WorkerPoolOptions;
+  private launch: () => Promise<Worker>;
+  private readonly seats: Seat[] = [];
+  private readonly queue: ((seat: Seat) => void)[] = [];
+  /** Seats that a deployment waits for. */
+  private readonly reserved = new Map<Seat, () => void>();
+  private stopping = false;
+  /** Requests of the workers that have ended, for the figures. */
+  readonly retired: Worker[] = [];
+
+  constructor(options: WorkerPoolOptions) {
+    this.options = options;
+    this.launch = options.launch;
+  }
+
+  /** @throws what the first launch throws: an app that cannot be loaded never starts */
+  async start(): Promise<void> {
+    const seats = Array.from({ length: this.options.workers }, (): Seat => ({ worker: undefined, busy: true }));
+    await Promise.all(seats.map(async (seat) => this.sit(seat, await this.launchTimed())));
+    this.seats.push(...seats);
+    for (const seat of seats) this.free(seat);
+  }
+
+  get workers(): readonly { readonly pid: number; readonly busy: boolean }[] {
+    return this.seats.flatMap(({ worker, busy }) => (worker === undefined ? [] : [{ pid: worker.pid, busy }]));
+  }
+
+  get all(): readonly Worker[] {
+    return [...this.retired, ...this.seats.flatMap(({ worker }) => worker ?? [])];
+  }
+
+  /** Invokes a function on the next free worker; rejects when that one dies. */
+  async invoke({ function: functionName, event }: Invocation): Promise<unknown> {
+    const seat = await this.take();
+    const worker = seat.worker as Worker;
+    const { clock, invocationMs } = this.options;
+    const endsAtMs = clock.now() + invocationMs;
+    const alarm = setTimeout(() => worker.kill("SIGKILL"), invocationMs);
+    try {
+      const deadlineMs = endsAtMs - Math.min(MARGIN_MS, invocationMs / 2);
+      return await worker.ask({ type: "invoke", function: functionName, event, deadlineMs });
+    } finally {
+      clearTimeout(alarm);
+      if (seat.worker === worker) this.free(seat);
+    }
+  }
+
+  /**
+   * Kills a worker, one in the middle of an invocation if there is one; it is replaced.
+   * @returns its pid, or undefined when no worker is up just now
+   */
+  kill(signal: NodeJS.Signals): number | undefined {
+    const seat = this.seats.find(({ worker, busy }) => busy && worker !== undefined) ?? this.seats.find(({ worker }) => worker);
+    seat?.worker?.kill(signal);
+    return seat?.worker?.pid;
+  }
+
+  /**
+   * Replaces every worker once it is free. What was being handled ends on the old one.
+   * @throws what a launch throws; then nothing was replaced
+   */
+  async redeploy(launch: () => Promise<Worker>): Promise<void> {
+    const launched = await Promise.allSettled(this.seats.map(() => this.launchTimed(launch)));
+    const failed = launched.find((result) => result.status === "rejected");
+    const fresh = launched.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    if (failed !== undefined) {
+      await Promise.all(fresh.map((worker) => worker.stop()));
+      throw failed.reason;
+    }
+    this.launch = launch;
+    await Promise.all(
+      this.seats.map(async (seat, index) => {
+        await this.takeSeat(seat);
+        const old = seat.worker;
+        seat.worker = undefined;
+        if (old !== undefined) {
+          this.retired.push(old);
+          await old.stop();
+        }
+        this.sit(seat, fresh[index] as Worker);
+        this.free(seat);
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await Promise.all(
+      this.seats.map(async (seat) => {
+        const { worker } = seat;
+        seat.worker = undefined;
+        if (worker !== undefined) {
+          this.retired.push(worker);
+          await worker.stop();
+        }
+      }),
+    );
+  }
+
+  private async launchTimed(launch: () => Promise<Worker> = this.launch): Promise<Worker> {
+    const startedAtMs = this.options.clock.now();
+    const worker = await launch();
+    this.options.observe({
+      type: "worker-started",
+      pid: worker.pid,
+      milliseconds: this.options.clock.now() - startedAtMs,
+    });
+    return worker;
+  }
+
+  private sit(seat: Seat, worker: Worker): void {
+    seat.worker = worker;
+    void worker.ended.then((how) => {
+      const expected = seat.worker !== worker;
+      this.options.observe({ type: "worker-ended", pid: worker.pid, how, expected });
+      if (expected || this.stopping) return;
+      this.retired.push(worker);
+      seat.worker = undefined;
+      seat.busy = true;
+      void this.replace(seat);
+    });
+  }
+
+  /** Tries until a worker is up: the app may be broken now and repaired by the next deployment. */
+  private async replace(seat: Seat): Promise<void> {
+    while (!this.stopping) {
+      try {
+        const worker = await this.launchTimed();
+        if (this.stopping) return void (await worker.stop());
+        this.sit(seat, worker);
+        return this.free(seat);
+      } catch (thrown) {
+        this.options.observe({ type: "worker-ended", pid: 0, how: describeThrown(thrown), expected: false });
+        await this.options.clock.sleep(RELAUNCH_MS);
+      }
+    }
+  }
+
+  private take(): Promise<Seat> {
+    if (this.stopping) return Promise.reject(new TidemarkError("retry", "The engine is stopping."));
+    const seat = this.seats.find(({ busy, worker }) => !busy && worker !== undefined);
+    if (seat === undefined) return new Promise((resolve) => this.queue.push(resolve));
+    seat.busy = true;
+    return Promise.resolve(seat);
+  }
+
+  /** That very seat, before anybody who waits for any. */
+  private async takeSeat(seat: Seat): Promise<void> {
+    if (seat.busy) await new Promise<void>((resolve) => this.reserved.set(seat, resolve));
+    seat.busy = true;
+  }
+
+  private free(seat: Seat): void {
+    const reserved = this.reserved.get(seat);
+    if (reserved !== undefined) {
+      this.reserved.delete(seat);
+      reserved();
+      return;
+    }
+    const next = this.queue.shift();
+    seat.busy = next !== undefined;
+    next?.(seat);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * A worker process: what a Lambda execution environment is. It loads the user's app, opens what the app runs on, and
+ * answers one invocation at a time with the very handlers that Lambda's entry points use. It may be killed at any time.
+ */
+import { describeApp } from "../../shared/app/app-description.ts";
+import type { AppDefinition } from "../../shared/app/define-app.ts";
+import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
+import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
+import { loadApp } from "../load-app.ts";
+import { type LocalSurroundings, localSurroundings } from "../surroundings.ts";
+import { sendError } from "./sent-error.ts";
+import type { SupervisorSays, WorkerSays, WorkerSettings } from "./worker-messages.ts";
+
+let app: AppDefinition | undefined;
+let resources: OpenedResources | undefined;
+let surroundings: LocalSurroundings | undefined;
+const handlers = new Map<string, EventHandler>();
+
+function say(message: WorkerSays): void {
+  // A supervisor that is gone reads nothing any more; this process ends with it.
+  if (process.connected) process.send?.(message, () => {});
+}
+
+async function load(appModule: string): Promise<void> {
+  app = await loadApp(appModule);
+  say({ type: "loaded", app: describeApp(app), sources: app.sources ?? {} });
+}
+
+async function open(settings: WorkerSettings): Promise<void> {
+  surroundings = localSurroundings(settings.dynamodb, (event) => say({ type: "event", event }));
+  resources = await openResources(settings, surroundings);
+  say({ type: "ready" });
+}
+
+async function invoke(message: SupervisorSays & { readonly type: "invoke" }): Promise<void> {
+  const { id, event, deadlineMs } = message;
+  const counts = () => {
+    const snapshot = surroundings?.meter()?.snapshot();
+    return snapshot === undefined ? {} : { counts: snapshot };
+  };
+  try {
+    const answer = await handlerOf(message.function)(event, { deadlineMs });
+    say({ type: "answer", id, answer, ...counts() });
+  } catch (thrown) {
+    say({ type: "error", id, error: sendError(thrown), ...counts() });
+  }
+}
+
+/** Made at the first event and kept, as by an environment that stays warm. */
+function handlerOf(functionName: string): EventHandler {
+  let handler = handlers.get(functionName);
+  if (handler === undefined) {
+    if (app === undefined || resources === undefined) throw new Error("The worker was invoked before it was ready.");
+    handler = createEventHandler(app, functionName, resources);
+    handlers.set(functionName, handler);
+  }
+  return handler;
+}
+
+process.on("message", (message: SupervisorSays) => {
+  if (message.type === "invoke") {
+    void invoke(message);
+  } else if (message.type !== "call") {
+    const step = message.type === "load" ? load(message.appModule) : open(message.settings);
+    step.catch((thrown: unknown) => say({ type: "failed", error: sendError(thrown) }));
+  }
+});
+// Ctrl-C reaches every process of the terminal; the supervisor drains the batches first, then lets its workers go.
+process.on("SIGINT", () => {});
+process.on("disconnect", () => process.exit(0));

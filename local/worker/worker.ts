@@ -1,0 +1,132 @@
+/** A worker process, as its supervisor sees it. */
+import type { ChildProcess } from "node:child_process";
+import type { AppDescription } from "../../shared/app/app-description.ts";
+import type { RequestCounts } from "../../shared/dynamodb/request-meter.ts";
+import { TidemarkError } from "../../shared/errors.ts";
+import type { EngineObserver } from "../engine-event.ts";
+import { forkModule } from "../fork-module.ts";
+import { receiveError } from "./sent-error.ts";
+import type { SupervisorSays, WorkerSays, WorkerSettings } from "./worker-messages.ts";
+
+/** What the app module says of itself. */
+export interface LoadedApp {
+  readonly app: AppDescription;
+  readonly sources: { readonly [name: string]: string };
+}
+
+interface Waiting {
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+type Question = SupervisorSays extends infer Says
+  ? Says extends { readonly id: number }
+    ? Omit<Says, "id">
+    : never
+  : never;
+
+export class Worker {
+  readonly pid: number;
+  /** Resolves with how the process ended: a signal's name or an exit code. */
+  readonly ended: Promise<string>;
+  /** DynamoDB requests of this worker so far. */
+  counts: RequestCounts | undefined;
+  private readonly child: ChildProcess;
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly observe: EngineObserver;
+  private started: { resolve: (message: WorkerSays) => void; reject: (error: Error) => void } | undefined;
+  private next = 1;
+  private end: string | undefined;
+
+  /** @param entry the worker's module: an event worker, or the one that holds a heap engine */
+  constructor(entry: "./worker-process" | "./heap-worker-process", observe: EngineObserver) {
+    this.observe = observe;
+    this.child = forkModule(entry, import.meta.url, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.pid = this.child.pid ?? 0;
+    this.child.on("message", (message) => this.hear(message as WorkerSays));
+    this.ended = new Promise((resolve) => {
+      this.child.once("exit", (code, signal) => resolve(this.close(signal ?? `exit code ${code}`)));
+      this.child.once("error", (error) => resolve(this.close(error.message)));
+    });
+  }
+
+  /** Imports the user's code. @throws TidemarkError of `loadApp` */
+  async load(appModule: string): Promise<LoadedApp> {
+    const said = await this.start({ type: "load", appModule });
+    if (said.type === "loaded") return said;
+    throw new TidemarkError("report-bug", `A worker answered ${said.type} when it was told to load the app.`);
+  }
+
+  /** Opens stores and sources; afterwards the worker can be invoked. */
+  async open(settings: WorkerSettings, options?: unknown): Promise<void> {
+    await this.start({ type: "open", settings, options });
+  }
+
+  /** Asks, and rejects when the process dies before it has answered. */
+  ask(question: Question): Promise<unknown> {
+    if (this.end !== undefined) return Promise.reject(died(this.pid, this.end));
+    const id = this.next++;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject });
+      this.say({ ...question, id });
+    });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Lets the process go: it ends by itself when nobody listens to it any more. */
+  async stop(): Promise<void> {
+    if (this.child.connected) this.child.disconnect();
+    await this.ended;
+  }
+
+  private start(message: SupervisorSays): Promise<WorkerSays> {
+    if (this.end !== undefined) return Promise.reject(died(this.pid, this.end));
+    return new Promise((resolve, reject) => {
+      this.started = { resolve, reject };
+      this.say(message);
+    });
+  }
+
+  private say(message: SupervisorSays): void {
+    // A process that died meanwhile is reported by its exit.
+    this.child.send(message, () => {});
+  }
+
+  private hear(message: WorkerSays): void {
+    switch (message.type) {
+      case "loaded":
+      case "ready":
+        this.started?.resolve(message);
+        return;
+      case "failed":
+        this.started?.reject(receiveError(message.error));
+        return;
+      case "event":
+        this.observe(message.event);
+        return;
+      default: {
+        if (message.counts !== undefined) this.counts = message.counts;
+        const waiting = this.waiting.get(message.id);
+        this.waiting.delete(message.id);
+        if (message.type === "answer") waiting?.resolve(message.answer);
+        else waiting?.reject(receiveError(message.error));
+      }
+    }
+  }
+
+  private close(how: string): string {
+    this.end = how;
+    const error = died(this.pid, how);
+    this.started?.reject(error);
+    for (const { reject } of this.waiting.values()) reject(error);
+    this.waiting.clear();
+    return how;
+  }
+}
+
+function died(pid: number, how: string): TidemarkError {
+  return new TidemarkError("retry", `The worker (pid ${pid}) ended with ${how} before it had answered.`);
+}

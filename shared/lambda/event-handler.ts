@@ -1,0 +1,127 @@
+/**
+ * What runs in an event function, on Lambda as in the embedded engine: a source's events, and a restore's instruction
+ * to replay a split.
+ */
+import type { AppResources } from "../app/app-resources.ts";
+import type { AppDefinition } from "../app/define-app.ts";
+import { type BatchEngine, processBatch } from "../batch/process-batch.ts";
+import { replaySplit } from "../batch/replay-split.ts";
+import { StateCache } from "../batch/state-cache.ts";
+import { TidemarkError } from "../errors.ts";
+import type { ReplayAnswer, ReplayRequest } from "../restore/replay-invoker.ts";
+import type { SourceBatch } from "../source/source.ts";
+
+/** What a Lambda function answers to an event source mapping with ReportBatchItemFailures. */
+export interface BatchAnswer {
+  /** The first record that is not resolved, from which on all is delivered again; none: all are resolved. */
+  readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
+  /** Why, for people; the mapping ignores it. */
+  readonly reason?: string;
+}
+
+/** The event by which a restore has a function replay a split. */
+export interface ReplayInstruction extends ReplayRequest {
+  readonly tidemark: "replay";
+}
+
+export interface InvocationOptions {
+  /** When folding stops and what was done is written down, in ms since 1970: earlier than the environment's own end. */
+  readonly deadlineMs: number;
+}
+
+export type EventHandler = (event: unknown, options: InvocationOptions) => Promise<BatchAnswer | ReplayAnswer>;
+
+/** The same work without events around it, for an engine that reads the source in the process that folds. */
+export interface FunctionHandler {
+  fold(batch: SourceBatch, options: InvocationOptions): Promise<BatchAnswer>;
+  replay(request: ReplayRequest, options: InvocationOptions): Promise<ReplayAnswer>;
+}
+
+export interface HandlerOptions {
+  /** Keeps the items that were written or loaded last, so that a batch reads only keys it does not know. @default true */
+  readonly cacheItems?: boolean;
+}
+
+export function replayInstruction(request: ReplayRequest): ReplayInstruction {
+  return { tidemark: "replay", ...request };
+}
+
+/**
+ * The handler of one function, to be made once in an environment and called once at a time for a split.
+ *
+ * A crash at any point loses nothing: the mapping delivers the batch again. Cost: see `processBatch`.
+ * @throws TidemarkError `fix-configuration` when the app has no such function, or an event is not of its source. What
+ *   will pass by itself (throttling, a restore under way) is answered as a failure of the batch, not thrown.
+ */
+export function createEventHandler(
+  app: AppDefinition,
+  functionName: string,
+  resources: AppResources,
+  options: HandlerOptions = {},
+): EventHandler {
+  const { fold, replay } = createFunctionHandler(app, functionName, resources, options);
+  const { events } = resources.sourceOf(functionName);
+  return async (event, invocation) => {
+    if (!isReplayInstruction(event)) return fold(events.parse(event), invocation);
+    if (event.function === functionName) return replay(event, invocation);
+    throw new TidemarkError(
+      "fix-configuration",
+      `The function ${functionName} was told to replay a split of ${JSON.stringify(event.function)}. Invoke that function instead.`,
+    );
+  };
+}
+
+/** See {@link createEventHandler}. */
+export function createFunctionHandler(
+  app: AppDefinition,
+  functionName: string,
+  resources: AppResources,
+  { cacheItems = true }: HandlerOptions = {},
+): FunctionHandler {
+  const definition = app.functions.find((binding) => binding.function.name === functionName)?.function;
+  if (definition === undefined) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The app ${app.name} has no function ${JSON.stringify(functionName)}; it has ${app.functions.map((binding) => binding.function.name).join(", ")}.`,
+    );
+  }
+  const source = resources.sourceOf(functionName);
+  const base: BatchEngine = { resources, definition, source, ...(cacheItems ? { cache: new StateCache() } : {}) };
+  let engine: BatchEngine | undefined;
+  const engineWithRetention = async (): Promise<BatchEngine> => {
+    const retentionMs = await source.retentionMs();
+    engine = retentionMs === undefined ? base : { ...base, retentionMs };
+    return engine;
+  };
+  return {
+    async fold({ split, records }, { deadlineMs }) {
+      try {
+        const request = { split, records, role: { phase: "RUNNING" }, deadlineMs } as const;
+        const { failedFrom, error } = await processBatch(engine ?? (await engineWithRetention()), request);
+        return failedFrom === undefined ? ALL_RESOLVED : failedAt(failedFrom.itemIdentifier, error?.message);
+      } catch (thrown) {
+        const first = records[0];
+        if (!(thrown instanceof TidemarkError) || thrown.kind !== "retry" || first === undefined) throw thrown;
+        return failedAt(first.itemIdentifier, thrown.message);
+      }
+    },
+    async replay({ split, generation }, { deadlineMs }) {
+      const { position, done } = await replaySplit(engine ?? (await engineWithRetention()), {
+        split,
+        generation,
+        deadlineMs,
+      });
+      return { position, done };
+    },
+  };
+}
+
+const ALL_RESOLVED: BatchAnswer = { batchItemFailures: [] };
+
+function failedAt(itemIdentifier: string, reason: string | undefined): BatchAnswer {
+  return { batchItemFailures: [{ itemIdentifier }], ...(reason === undefined ? {} : { reason }) };
+}
+
+function isReplayInstruction(event: unknown): event is ReplayInstruction {
+  return typeof event === "object" && event !== null && (event as Partial<ReplayInstruction>).tidemark === "replay";
+}
