@@ -8,14 +8,11 @@ import type { CheckpointingMode } from "../app/define-app.ts";
 import { invariant } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { Position } from "../source/position.ts";
-import { anyOf, attribute, compare, exists, missing, path, value } from "./conditional-write.ts";
+import { anyOf, compare, exists, missing, path, value } from "./conditional-write.ts";
 import type { Control } from "./control.ts";
 import { readControl } from "./control-steps.ts";
 import type { ControlStore } from "./control-store.ts";
-import { droppedHole, type Hole } from "./hole.ts";
-import { spillHoles } from "./hole-items.ts";
 import { CONTROL_KEY, splitKey } from "./item-keys.ts";
-import type { Split } from "./split.ts";
 import type { SplitPlace } from "./split-steps.ts";
 
 /**
@@ -54,35 +51,4 @@ export async function raiseUntil(
     ],
     set: [[path("until"), value(step.until)]],
   });
-}
-
-/**
- * The source dropped the rest of what a replay should have read, `(position, until]`, after pre-flight had seen it:
- * it becomes a hole, or no restore would ever end. Raises `attempt`: a replayer that stalled is fenced.
- * @returns the hole; undefined: the split has moved since it was read, and nothing was changed.
- */
-export async function giveUpReplay(store: ControlStore, place: SplitPlace, read: Split): Promise<Hole | undefined> {
-  const { until } = read;
-  if (until === undefined || read.position >= until) return undefined;
-  const hole = droppedHole({ after: read.position, to: until });
-  const holes = await spillHoles(store, place, read, [...read.holes, hole]);
-  const answer = await store.update(splitKey(place.function, place.split), {
-    conditions: [
-      compare("phase", "=", "REPLAYING"),
-      compare("gen", "=", read.gen),
-      compare("position", "=", read.position),
-      compare("attemptedTo", "=", read.attemptedTo),
-      compare("until", "=", until),
-    ],
-    set: [
-      [path("position"), attribute("until")],
-      [path("attemptedTo"), attribute("until")],
-      [path("holes"), value(holes.inline as unknown as JsonValue)],
-      [path("holeItems"), value(holes.items as unknown as JsonValue)],
-      [path("begun"), value(0)],
-    ],
-    add: [[path("attempt"), 1]],
-    remove: [path("failing")],
-  });
-  return answer.applied ? hole : undefined;
 }

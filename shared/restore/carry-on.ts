@@ -16,12 +16,11 @@
  *   control's token is not its own. Control runs again only while the target is the latest generation ◆.
  */
 import type { AppResources } from "../app/app-resources.ts";
-import { writeGenerationRecord } from "../checkpoint/lineage.ts";
+import { highestCheckpointNumber, writeGenerationRecord } from "../checkpoint/lineage.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
 import type { RestorePlan } from "../control/control.ts";
 import { finishRestore, flipControl, readControl, recordLoaded } from "../control/control-steps.ts";
 import { type Carrier, controlOfPlan, type StepOutcome } from "./carrier.ts";
-import { highestCheckpoint } from "./highest-checkpoint.ts";
 import { holdSplits } from "./hold-splits.ts";
 import { damagedLoad, forgetLoad, isDamaged, loadParts } from "./load.ts";
 import type { ReplayInvoker } from "./replay-invoker.ts";
@@ -114,7 +113,7 @@ async function flip(carrier: Carrier): Promise<StepOutcome> {
     restoredFrom: from,
     at: new Date(resources.clock.now()).toISOString(),
   });
-  const epochAtLeast = await highestCheckpoint(resources.storage);
+  const epochAtLeast = await highestCheckpointNumber(resources.storage);
   for (;;) {
     const control = await controlOfPlan(carrier);
     if (control === undefined) return "superseded";

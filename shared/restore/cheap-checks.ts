@@ -51,7 +51,8 @@ function functionProblems(
     problems.push({
       kind: "fix-configuration",
       text: `it has state of function ${name}, which the app does not have`,
-      wayOut: "Give the function back, name its successor's previousName, or allow non-restored state to leave it behind.",
+      wayOut:
+        "Give the function back, name its successor's previousName, or allow non-restored state to leave it behind.",
     });
   }
   return problems;

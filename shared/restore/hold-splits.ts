@@ -9,8 +9,8 @@
  * - A renamed function's splits replay as far as the function of the old name had tried them.
  */
 import pMap from "p-map";
-import { listSplits, readSplit, type SplitPlace, setReplaying } from "../control/split-steps.ts";
 import { raiseUntil } from "../control/restore-steps.ts";
+import { listSplits, readSplit, type SplitPlace, setReplaying } from "../control/split-steps.ts";
 import { laterOf } from "../source/position.ts";
 import { bornSplit } from "./born-split.ts";
 import { type Carrier, controlOfPlan, type StepOutcome } from "./carrier.ts";

@@ -13,12 +13,12 @@
  * bounded by the items in flight.
  */
 import pMap, { pMapIterable } from "p-map";
-import { readPart } from "../checkpoint/part-file.ts";
-import { loadPartition } from "../control/item-keys.ts";
-import { path, value } from "../control/conditional-write.ts";
-import type { ControlStore } from "../control/control-store.ts";
-import type { RestorePlan } from "../control/control.ts";
 import type { ManifestFile } from "../checkpoint/manifest.ts";
+import { readPart } from "../checkpoint/part-file.ts";
+import { path, value } from "../control/conditional-write.ts";
+import type { RestorePlan } from "../control/control.ts";
+import type { ControlStore } from "../control/control-store.ts";
+import { loadPartition } from "../control/item-keys.ts";
 import { TidemarkError } from "../errors.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
 
@@ -57,7 +57,8 @@ async function loadPart(carrier: Carrier, part: PartToLoad): Promise<StepOutcome
   try {
     if (!(await writeItems(carrier, part))) return "unfinished";
   } catch (thrown) {
-    if (thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint") await noteDamage(control, target);
+    if (thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint")
+      await noteDamage(control, target);
     throw thrown;
   }
   await control.update(
@@ -76,7 +77,14 @@ async function writeItems(carrier: Carrier, part: PartToLoad): Promise<boolean> 
     async (image) => {
       if (isOver(carrier)) return false;
       const restored = { value: image.state, version: image.stateVersion };
-      const item = { key: image.key, generation: target, v: randomness.token(), epoch: 0, state: restored, applied: {} };
+      const item = {
+        key: image.key,
+        generation: target,
+        v: randomness.token(),
+        epoch: 0,
+        state: restored,
+        applied: {},
+      };
       // False: an earlier carrier of this plan wrote it.
       await state.write(part.function, item, undefined);
       return true;
@@ -92,7 +100,10 @@ async function writeItems(carrier: Carrier, part: PartToLoad): Promise<boolean> 
 const DAMAGED = "#damaged";
 
 async function noteDamage(control: ControlStore, generation: number): Promise<void> {
-  await control.update({ partition: loadPartition(generation), sort: DAMAGED }, { conditions: [], set: [[path("damaged"), value(true)]] });
+  await control.update(
+    { partition: loadPartition(generation), sort: DAMAGED },
+    { conditions: [], set: [[path("damaged"), value(true)]] },
+  );
 }
 
 /** Whether a load into this generation has met a part that was altered after pre-flight. */

@@ -14,7 +14,7 @@ export interface ReplayRequest {
 export interface ReplayAnswer {
   /** How far the split has come. */
   readonly position: Position;
-  /** The function sees nothing left to replay: it has reached `until`, or the source holds nothing more up to there. */
+  /** Nothing is left to replay: the split has reached `until`. What the source dropped since pre-flight is a hole by then. */
   readonly done: boolean;
 }
 

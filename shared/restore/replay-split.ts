@@ -3,9 +3,7 @@
  *
  * Invariants:
  * - A split becomes RUNNING only when it has reached `until`; its item says so, never an answer of the replayer.
- * - What the source dropped since pre-flight becomes a hole; nothing is skipped in silence.
  */
-import { giveUpReplay } from "../control/restore-steps.ts";
 import { readSplit, runSplit, type SplitPlace } from "../control/split-steps.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import type { Position } from "../source/position.ts";
@@ -44,9 +42,8 @@ export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<
     if (idle > idleMax) throw stuck(place, item.position, item.until, item.failing?.error);
     if (idle > 0) await pause(carrier, idle);
     try {
-      const answer = await replay({ ...place, generation: plan.target });
+      await replay({ ...place, generation: plan.target });
       failures = 0;
-      if (answer.done) await giveUpWhatIsGone(carrier, place);
     } catch (thrown) {
       if (thrown instanceof TidemarkError && thrown.kind !== "retry") throw thrown;
       failures += 1;
@@ -55,18 +52,6 @@ export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<
       await pause(carrier, failures);
     }
   }
-}
-
-/** The function saw nothing left to read, and yet the split has not reached `until`: has the source dropped the rest? */
-async function giveUpWhatIsGone(carrier: Carrier, place: SplitPlace): Promise<void> {
-  const { control, sourceOf, observe } = carrier.resources;
-  const item = await readSplit(control, place);
-  if (item === undefined || item === "unborn" || item.gen !== carrier.plan.target) return;
-  if (item.until === undefined || item.position >= item.until) return;
-  const range = { after: item.position, to: item.until };
-  if (await sourceOf(place.function).reader.holdsAny(place.split, range)) return;
-  const hole = await giveUpReplay(control, place, item);
-  if (hole !== undefined) observe({ type: "hole", ...place, hole });
 }
 
 /** Full jitter under an exponential bound. */

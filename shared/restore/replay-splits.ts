@@ -51,9 +51,7 @@ async function withoutWaitingParents(
 ): Promise<FlippedSplit[]> {
   const waiting = new Set(replaying.map(({ place }) => place.split));
   const parents = new Map<string, readonly string[]>();
-  const listed: AsyncIterable<SplitDescription> = carrier.resources
-    .sourceOf(restored.description.name)
-    .reader.splits();
+  const listed: AsyncIterable<SplitDescription> = carrier.resources.sourceOf(restored.description.name).reader.splits();
   for await (const description of listed) {
     if (waiting.has(description.split)) parents.set(description.split, description.parents);
   }

@@ -10,20 +10,20 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { AppResources } from "../app/app-resources.ts";
-import { abortOpenCheckpoint } from "../checkpoint/coordinator.ts";
+import { type CheckpointWish, chooseCheckpoint } from "../checkpoint/choose-checkpoint.ts";
+import { abortOpenCheckpoint } from "../checkpoint/outcome.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
 import type { Control, RestorePlan } from "../control/control.ts";
 import { ensureControl, pinCheckpoint, readControl, recordRestore, unpinCheckpoint } from "../control/control-steps.ts";
 import type { ControlStore } from "../control/control-store.ts";
 import { TidemarkError } from "../errors.ts";
-import { chooseForRestore, type RestoreWish } from "./choose.ts";
-import { highestGeneration } from "./highest-in-storage.ts";
 import { forgetLoad, isDamaged } from "./load.ts";
 import { type PreflightProgress, type PreflightReport, preflight } from "./pre-flight.ts";
+import { lineageForRestore, nextGeneration } from "./restore-lineage.ts";
 import type { RestoreOutcome, RestoreReport } from "./restore-report.ts";
 import { matchFunctions } from "./restored-functions.ts";
 
-export interface RestoreChoice extends RestoreWish {
+export interface RestoreChoice extends CheckpointWish {
   /** Leave the state of functions behind that the app no longer has. @default false - refused */
   readonly allowNonRestoredState?: boolean;
   /** Say what would be done, and change nothing. @default false */
@@ -46,8 +46,8 @@ const ROUNDS_MAX = 20;
 export async function requestRestore(resources: AppResources, choice: RestoreChoice = {}): Promise<RestoreReport> {
   const { app, control: store, randomness, storage } = resources;
   const found = await readControl(store);
-  const checkpoint = await chooseForRestore(resources, found, choice);
-  const manifest = await readManifest(storage, { app: app.name, n: checkpoint });
+  const manifest = await chooseCheckpoint(storage, app.name, await lineageForRestore(resources, found), choice);
+  const { checkpoint } = manifest;
   const { functions } = matchFunctions(app, manifest);
   const sameRestore = await planUnderWay(store, found, { checkpoint, functions });
   if (sameRestore !== undefined) return underWay(sameRestore);
@@ -90,11 +90,6 @@ function underWay({ checkpoint, target, functions }: RestorePlan): RestoreReport
   return { outcome: "under-way", checkpoint, generation: target, functions };
 }
 
-/** Numbers of generations are never reused, also not those of a life of the app whose control was lost. */
-async function nextGeneration({ storage }: AppResources, control: Control | undefined): Promise<number> {
-  return Math.max(control?.maxGen ?? 1, await highestGeneration(storage)) + 1;
-}
-
 interface Checked {
   readonly checkpoint: number;
   readonly token: string;
@@ -107,7 +102,9 @@ async function record(resources: AppResources, { checkpoint, token, checked }: C
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const control = await ensureControl(store, app.checkpointing.mode);
     const recorded = control.restore?.token === token;
-    const sameRestore = recorded ? undefined : await planUnderWay(store, control, { checkpoint, functions: checked.functions });
+    const sameRestore = recorded
+      ? undefined
+      : await planUnderWay(store, control, { checkpoint, functions: checked.functions });
     if (sameRestore !== undefined) return underWay(sameRestore);
     if (!recorded && control.checkpoint?.open === true) {
       interrupted = control.checkpoint.n;

@@ -23,6 +23,7 @@ import type { TidemarkEvent } from "../../shared/observer.ts";
 import type { ReplayInvoker } from "../../shared/restore/replay-invoker.ts";
 import { HeapStateBackend } from "../../shared/state/heap/heap-state-backend.ts";
 import { ABSENT, imageAtCut } from "../../shared/state/state-item.ts";
+import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
 import { manifestPath, partName } from "../../shared/storage/object-paths.ts";
 import { at, ListSource, numberAt } from "./list-source.ts";
@@ -204,6 +205,16 @@ export class RestoreWorld {
     return n;
   }
 
+  /** Replaces a manifest by an altered one. */
+  async editManifest(n: number, edit: (manifest: Manifest) => void): Promise<void> {
+    const { storage } = this.stores;
+    const found = await readWhole(storage, manifestPath(n));
+    if (found === undefined) throw new Error(`there is no checkpoint ${n}`);
+    const manifest = JSON.parse(found.text) as Manifest;
+    edit(manifest);
+    await storage.replace(manifestPath(n), encodeManifest(manifest), found.version);
+  }
+
   async logs(name = "log"): Promise<Map<string, string[]>> {
     const control = await readControl(this.stores.control);
     const found = await this.stores.state.load({ function: name, generation: control?.gen ?? 1 }, KEYS);
@@ -232,7 +243,11 @@ export class RestoreWorld {
 
   /** One live generation: control and every split run in it. */
   async expectRunning(generation: number, name = "log"): Promise<void> {
-    expect(await readControl(this.stores.control)).toMatchObject({ phase: "RUNNING", gen: generation, maxGen: generation });
+    expect(await readControl(this.stores.control)).toMatchObject({
+      phase: "RUNNING",
+      gen: generation,
+      maxGen: generation,
+    });
     for await (const { split, item } of listSplits(this.stores.control, name)) {
       expect(item, `split ${split}`).toMatchObject({ phase: "RUNNING", gen: generation });
     }
