@@ -2,8 +2,10 @@
 import { CfnOutput, Stack, type StackProps } from "aws-cdk-lib";
 import type { Construct } from "constructs";
 import type { AppDefinition } from "../shared/app/define-app.ts";
+import { CONTROL_KEY_SCHEMA } from "../shared/control/dynamodb/control-table.ts";
+import { STATE_KEY_SCHEMA } from "../shared/state/dynamodb/state-table.ts";
 import { CheckpointBucket } from "./constructs/checkpoint-bucket.ts";
-import { CONTROL_KEY_SCHEMA, DurableTable, STATE_KEY_SCHEMA } from "./constructs/durable-table.ts";
+import { DurableTable } from "./constructs/durable-table.ts";
 
 export interface ExampleStackProps extends StackProps {
   /** What runs: a state table is made for each of its functions. */

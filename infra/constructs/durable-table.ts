@@ -2,28 +2,17 @@
 import { RemovalPolicy } from "aws-cdk-lib";
 import { AttributeType, BillingMode, Table } from "aws-cdk-lib/aws-dynamodb";
 import type { Construct } from "constructs";
-
-/** The names of an item's two key attributes; both are strings. */
-export interface TableKeySchema {
-  readonly partitionKey: string;
-  readonly sortKey: string;
-}
-
-/** A state table: one for each function. */
-export const STATE_KEY_SCHEMA: TableKeySchema = { partitionKey: "key", sortKey: "gen" };
-
-/** The control table: one for each app. */
-export const CONTROL_KEY_SCHEMA: TableKeySchema = { partitionKey: "pk", sortKey: "sk" };
+import type { KeySchema } from "../../shared/dynamodb/create-table.ts";
 
 /**
  * A table that is paid for by the request, can be set back to any second of the last 35 days, and outlives its stack:
  * deletion protection must be taken off by hand before anything can remove it.
  */
 export class DurableTable extends Table {
-  constructor(scope: Construct, id: string, props: { readonly keySchema: TableKeySchema }) {
+  constructor(scope: Construct, id: string, props: { readonly keySchema: KeySchema }) {
     super(scope, id, {
-      partitionKey: { name: props.keySchema.partitionKey, type: AttributeType.STRING },
-      sortKey: { name: props.keySchema.sortKey, type: AttributeType.STRING },
+      partitionKey: { name: props.keySchema.partition, type: AttributeType.STRING },
+      sortKey: { name: props.keySchema.sort, type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,

@@ -1,5 +1,6 @@
 /** What users get: the package, packed, installed into an empty project without any optional peer, and used. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -52,6 +53,7 @@ console.log(JSON.stringify({ exported: Object.keys(face), loaded: [...loaded, ..
 
 let folder: string;
 let project: string;
+let tarball: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "tidemark-pack-"));
@@ -63,11 +65,12 @@ beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", folder], { cwd: sources });
 
   const { name, version } = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+  tarball = path.join(folder, `${name}-${version}.tgz`);
   const zod = JSON.parse(await readFile(path.join(root, "node_modules/zod/package.json"), "utf8"));
   await mkdir(project);
   await writeFile(path.join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
   const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--engine-strict"];
-  await run("npm", ["install", ...flags, path.join(folder, `${name}-${version}.tgz`), `zod@${zod.version}`], {
+  await run("npm", ["install", ...flags, tarball, `zod@${zod.version}`], {
     cwd: project,
   });
   await writeFile(path.join(project, "app.ts"), userApp);
@@ -97,7 +100,7 @@ describe("the packed package, installed into an empty project", () => {
       cwd: project,
     }).catch((failure: { stdout: string }) => failure);
     expect(stdout).toBe("");
-  });
+  }, 180_000);
 
   test("loads neither an AWS client nor an optional peer when an app module imports it", async () => {
     const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", listModules], { cwd: project });
@@ -108,8 +111,24 @@ describe("the packed package, installed into an empty project", () => {
     expect(loaded.filter((file) => file.includes("/node_modules/") && !file.includes(ours))).toEqual([]);
   });
 
+  test("installs no optional peer", async () => {
+    const { peerDependencies } = JSON.parse(await readFile(path.join(root, "package.json"), "utf8"));
+    expect(Object.keys(peerDependencies)).toContain("dynalite");
+    const installed = Object.keys(peerDependencies).filter((name) =>
+      existsSync(path.join(project, "node_modules", name)),
+    );
+    expect(installed).toEqual([]);
+  });
+
+  test("loads the app module, which is TypeScript, on this version of Node", async () => {
+    const loader = path.join(project, "node_modules/tidemark/dist/local/load-app.js");
+    const script = `const { loadApp } = await import(${JSON.stringify(loader)}); console.log((await loadApp("app.ts")).name);`;
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", script], { cwd: project });
+    expect(stdout).toBe("site\n");
+  });
+
   test("ships compiled files, the licence and the changelog only", async () => {
-    const { stdout } = await run("tar", ["-tzf", path.join(folder, "tidemark-0.1.0.tgz")]);
+    const { stdout } = await run("tar", ["-tzf", tarball]);
     const top = new Set(
       stdout
         .trim()

@@ -36,6 +36,10 @@ const FREE = new Set(["shared/index.ts"]);
 const SHARED_BY_NEIGHBOURS = new Set([
   // A position is a word of the whole protocol: state items and control items are made of it.
   "shared/source/position.ts",
+  // An image is what functions upgrade and state items hold.
+  "shared/state/state-item.ts",
+  // What an app runs on includes who watches it.
+  "shared/observer.ts",
   // The example app is what the embedded engine runs.
   "functions/app.ts",
 ]);
@@ -79,6 +83,8 @@ function forbidden(importer: string, target: string): string | undefined {
   }
   if (to.floor > from.floor) return `imports upwards: ${target} is on floor ${to.floor}, it is on floor ${from.floor}`;
   if (to.floor === from.floor && to.floor > 0) {
+    // An adapter may be built on another port, never on another adapter.
+    if (from.adapter !== undefined && to.adapter === undefined) return undefined;
     return SHARED_BY_NEIGHBOURS.has(target) ? undefined : `imports its neighbour ${target}`;
   }
   if (to.adapter !== undefined && from.floor < WIRING_FLOOR) return `imports the adapter ${target} instead of its port`;

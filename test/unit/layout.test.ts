@@ -39,6 +39,7 @@ describe("the layout", () => {
     ["two rooms of the protocol", "shared/batch/x.ts", 'import "../checkpoint/cut.ts";', "neighbour"],
     ["the engine importing an entry", "local/x.ts", 'import "../functions/on-time/handler.ts";', "neighbour"],
     ["a sibling adapter", "shared/state/heap/x.ts", 'import "../dynamodb/y.ts";', "sibling adapter"],
+    ["an adapter of another port", "shared/source/file/x.ts", 'import "../../storage/file/x.ts";', "neighbour"],
     ["the protocol importing an adapter", "shared/batch/x.ts", 'import "../state/heap/x.ts";', "instead of its port"],
     ["a file without a room", "shared/utils/x.ts", "export {};", "stands in no room"],
     ["an import of a file without a room", "shared/batch/x.ts", 'import "../types.ts";', "stands in no room"],
@@ -52,6 +53,7 @@ describe("the layout", () => {
   test.each([
     ["floor 0 within itself", "shared/dynamodb/x.ts", 'import "../errors.ts";'],
     ["an adapter importing its port", "shared/state/heap/x.ts", 'import "../state-backend.ts";'],
+    ["an adapter built on another port", "shared/source/redrive/x.ts", 'import "../../storage/checkpoint-storage.ts";'],
     ["a port importing a position", "shared/state/x.ts", 'import "../source/position.ts";'],
     ["wiring importing an adapter", "shared/lambda/x.ts", 'import "../state/dynamodb/x.ts";'],
     ["a command importing anything below", "cli/x.ts", 'import "../functions/app.ts"; import "../local/x.ts";'],

@@ -20,4 +20,4 @@ test("the command in cdk.json synthesises the example: a state table for each of
   } finally {
     await rm(output, { recursive: true });
   }
-});
+}, 180_000);

@@ -19,7 +19,7 @@ let template: Template;
 beforeAll(() => {
   const app: AppDefinition = { name: "example", functions: [binding("on-time"), binding("chain")] };
   template = Template.fromStack(new ExampleStack(new App(), "Example", { app }));
-});
+}, 180_000);
 
 const keySchema = (partition: string, sort: string) => ({
   KeySchema: [
