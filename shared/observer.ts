@@ -17,21 +17,66 @@ export type TidemarkEvent =
       readonly milliseconds: number;
     }
   | { readonly type: "born"; readonly function: string; readonly split: string }
-  | { readonly type: "barrier"; readonly function: string; readonly split: string; readonly checkpoint: number; readonly position: string }
-  | { readonly type: "dead-letter"; readonly function: string; readonly split: string; readonly position: string; readonly error: string }
+  | {
+      readonly type: "barrier";
+      readonly function: string;
+      readonly split: string;
+      readonly checkpoint: number;
+      readonly position: string;
+    }
+  | {
+      readonly type: "dead-letter";
+      readonly function: string;
+      readonly split: string;
+      readonly position: string;
+      readonly error: string;
+    }
   | { readonly type: "hole"; readonly function: string; readonly split: string; readonly hole: Hole }
-  | { readonly type: "record-failed"; readonly function: string; readonly split: string; readonly position: string; readonly tries: number; readonly error: string }
-  | { readonly type: "split-stopped"; readonly function: string; readonly split: string; readonly position: string; readonly deadLetters: number; readonly error: string }
+  | {
+      readonly type: "record-failed";
+      readonly function: string;
+      readonly split: string;
+      readonly position: string;
+      readonly tries: number;
+      readonly error: string;
+    }
+  | {
+      readonly type: "split-stopped";
+      readonly function: string;
+      readonly split: string;
+      readonly position: string;
+      readonly deadLetters: number;
+      readonly error: string;
+    }
   | { readonly type: "checkpoint-triggered"; readonly checkpoint: number; readonly savepoint?: string }
   | { readonly type: "checkpoint-carried-on"; readonly checkpoint: number; readonly status: string }
-  | { readonly type: "checkpoint-completed"; readonly checkpoint: number; readonly keys: number; readonly bytes: number; readonly milliseconds: number }
+  | {
+      readonly type: "checkpoint-completed";
+      readonly checkpoint: number;
+      readonly keys: number;
+      readonly bytes: number;
+      readonly milliseconds: number;
+    }
   | { readonly type: "checkpoint-aborted"; readonly checkpoint: number; readonly reason: string }
   | { readonly type: "checkpoint-deleted"; readonly checkpoint: number }
+  | { readonly type: "lag"; readonly function: string; readonly split: string; readonly milliseconds: number }
+  | { readonly type: "look-failed"; readonly function: string; readonly split: string; readonly error: string }
   | { readonly type: "restore-started"; readonly checkpoint: number; readonly generation: number }
   | { readonly type: "restore-carried-on"; readonly checkpoint: number; readonly generation: number }
-  | { readonly type: "restore-loaded"; readonly checkpoint: number; readonly generation: number; readonly keys: number; readonly milliseconds: number }
+  | {
+      readonly type: "restore-loaded";
+      readonly checkpoint: number;
+      readonly generation: number;
+      readonly keys: number;
+      readonly milliseconds: number;
+    }
   | { readonly type: "split-replayed"; readonly function: string; readonly split: string; readonly position: string }
-  | { readonly type: "restore-finished"; readonly checkpoint: number; readonly generation: number; readonly milliseconds: number }
+  | {
+      readonly type: "restore-finished";
+      readonly checkpoint: number;
+      readonly generation: number;
+      readonly milliseconds: number;
+    }
   | { readonly type: "tombstones-removed"; readonly function: string; readonly keys: number };
 
 export type Observer = (event: TidemarkEvent) => void;

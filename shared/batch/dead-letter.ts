@@ -92,7 +92,11 @@ function parse(text: string, path: string): DeadLetter {
   try {
     letter = JSON.parse(text) as DeadLetter;
   } catch (cause) {
-    throw new TidemarkError("fix-configuration", `The dead letter ${path} is not JSON. It was altered or cut short: remove it.`, { cause });
+    throw new TidemarkError(
+      "fix-configuration",
+      `The dead letter ${path} is not JSON. It was altered or cut short: remove it.`,
+      { cause },
+    );
   }
   if (letter.format === "tidemark-dead-letter" && letter.formatVersion <= DEAD_LETTER_FORMAT_VERSION) return letter;
   throw new TidemarkError(

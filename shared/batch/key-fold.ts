@@ -9,10 +9,11 @@
  *   `before` as well as into `state`.
  * - A fold that throws has changed nothing: the events before it stay folded.
  */
+
+import { checkState } from "../function/check-state.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
-import { checkState } from "../function/check-state.ts";
 import { freezeDeep } from "../json/freeze-deep.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
 import type { SourceRecord } from "../source/source.ts";
@@ -108,7 +109,9 @@ export class KeyFold {
       v,
       epoch: this.epoch,
       state: this.toImage(this.state),
-      applied: scope.exactlyOnce ? { ...this.base?.applied, [scope.split]: this.lastPosition } : (this.base?.applied ?? {}),
+      applied: scope.exactlyOnce
+        ? { ...this.base?.applied, [scope.split]: this.lastPosition }
+        : (this.base?.applied ?? {}),
       ...this.beforeOfItem(),
     };
   }
@@ -120,8 +123,7 @@ export class KeyFold {
 
   private toImage(working: Working): Image {
     if (working === undefined) return ABSENT;
-    const value = freezeDeep(checkState(this.scope.definition.name, this.key, working));
-    return { value, version: this.scope.stateVersion };
+    return { value: checkState(this.scope.definition.name, this.key, working), version: this.scope.stateVersion };
   }
 
   /** Each image by its own version, once the first event needs it. */
@@ -166,7 +168,8 @@ export class KeyFold {
 
   private accept(next: unknown): Working {
     if (next === undefined) checkState(this.scope.definition.name, this.key, next);
-    return next === null ? undefined : next;
+    // Frozen at once: a fold that changes it in place and then throws must leave the events before it as they were.
+    return next === null ? undefined : freezeDeep(next);
   }
 }
 

@@ -246,7 +246,12 @@ class Batch {
       attempt,
       generation: split.gen,
       phase: split.phase,
-      failing: { position, tries: before.tries + 1, entered: true, error: "The process died while it handled this record." },
+      failing: {
+        position,
+        tries: before.tries + 1,
+        entered: true,
+        error: "The process died while it handled this record.",
+      },
     });
     if (entered === undefined) throw this.takenOver();
     return before;
@@ -443,8 +448,15 @@ class Batch {
       milliseconds: clock.now() - this.startedAtMs,
     });
     const failedFrom = records[resolved] ?? fresh[records.length];
-    if (failing === undefined || failure === undefined) return { failedFrom, position: end.position, folded: folded.folded };
-    observe({ type: "record-failed", ...this.place, position: failing.position, tries: failing.tries, error: failing.error });
+    if (failing === undefined || failure === undefined)
+      return { failedFrom, position: end.position, folded: folded.folded };
+    observe({
+      type: "record-failed",
+      ...this.place,
+      position: failing.position,
+      tries: failing.tries,
+      error: failing.error,
+    });
     return { failedFrom, error: asFunctionError(failure.thrown), position: end.position, folded: folded.folded };
   }
 

@@ -13,8 +13,8 @@ import type { ControlStore } from "../control/control-store.ts";
 import { isInHole } from "../control/hole.ts";
 import { allHoles } from "../control/hole-items.ts";
 import { readSplit } from "../control/split-steps.ts";
-import { TidemarkError } from "../errors.ts";
 import type { Clock } from "../environment.ts";
+import { TidemarkError } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { Position } from "../source/position.ts";
 import { appendRedrive, REDRIVE_SPLIT, type RedriveLetter } from "../source/redrive/redrive-letter.ts";
@@ -32,7 +32,8 @@ export async function passedOver(
   const passed = new Set<Position>();
   for (const record of records) {
     const letter = redrivenLetter(record);
-    if (letter !== undefined && !(await counts(stores, functionName, letter, record.position))) passed.add(record.position);
+    if (letter !== undefined && !(await counts(stores, functionName, letter, record.position)))
+      passed.add(record.position);
   }
   return passed;
 }
@@ -52,7 +53,9 @@ async function counts(
     );
   }
   if (!(await allHoles(control, origin, split)).some((hole) => isInHole(hole, letter.position))) return false;
-  return (await claimRedrive(storage, origin, entry, (earlier) => wasGivenUp(control, functionName, earlier))) === entry;
+  return (
+    (await claimRedrive(storage, origin, entry, (earlier) => wasGivenUp(control, functionName, earlier))) === entry
+  );
 }
 
 /** Whether an earlier entry of the same letter became a dead letter itself. */
@@ -72,6 +75,8 @@ export function redrive(
   letter: DeadLetter,
   options: { readonly clock: Clock; readonly source: string },
 ): Promise<Position> {
-  const entry = { ...letter, source: options.source } as unknown as RedriveLetter & { readonly [more: string]: JsonValue };
+  const entry = { ...letter, source: options.source } as unknown as RedriveLetter & {
+    readonly [more: string]: JsonValue;
+  };
   return appendRedrive(storage, letter.function, entry, { clock: options.clock });
 }

@@ -7,8 +7,9 @@
  *   nothing more is folded here.
  * - Nothing after `until` is folded: what comes after is the mapping's.
  */
-import { spillHoles } from "../control/hole-items.ts";
+
 import { droppedHole } from "../control/hole.ts";
+import { spillHoles } from "../control/hole-items.ts";
 import type { Split } from "../control/split.ts";
 import { giveUpReplay, readSplit, type SplitPlace } from "../control/split-steps.ts";
 import type { Position } from "../source/position.ts";
@@ -46,12 +47,16 @@ export async function replaySplit(engine: BatchEngine, request: ReplayRequest): 
       return { position, done: true, replayedRecords };
     }
     const { until } = split;
-    if (until === undefined || split.position >= until) return { position: split.position, done: true, replayedRecords };
+    if (until === undefined || split.position >= until)
+      return { position: split.position, done: true, replayedRecords };
     if (clock.now() >= request.deadlineMs) return { position: split.position, done: false, replayedRecords };
 
     const pass = await replayFrom(engine, request, { ...split, until });
     replayedRecords += pass.records;
-    if (pass.outcome === "nothing left" && !(await engine.source.reader.holdsAny(request.split, { after: split.position, to: until }))) {
+    if (
+      pass.outcome === "nothing left" &&
+      !(await engine.source.reader.holdsAny(request.split, { after: split.position, to: until }))
+    ) {
       const holes = [...split.holes, droppedHole({ after: split.position, to: until })];
       await giveUpReplay(control, place, { ...split, until }, await spillHoles(control, place, split, holes));
     } else if (pass.records > 0) {
@@ -76,8 +81,15 @@ async function replayFrom(
   const pageRecords = request.batchRecords ?? REPLAY_BATCH_RECORDS;
   let replayed = 0;
   let position = split.position;
-  for await (const page of engine.source.reader.read({ split: request.split, after: position, pageRecords, follow: false })) {
-    const records = page.records.filter((record: SourceRecord) => record.position > position && record.position <= split.until);
+  for await (const page of engine.source.reader.read({
+    split: request.split,
+    after: position,
+    pageRecords,
+    follow: false,
+  })) {
+    const records = page.records.filter(
+      (record: SourceRecord) => record.position > position && record.position <= split.until,
+    );
     if (records.length > 0) {
       const result = await processBatch(engine, {
         split: request.split,
@@ -90,7 +102,8 @@ async function replayFrom(
       if (result.failedFrom !== undefined) return { outcome: "on the way", records: replayed };
     }
     const passedUntil = (page.records.at(-1)?.position ?? "") >= split.until;
-    if (position >= split.until || clock.now() >= request.deadlineMs) return { outcome: "on the way", records: replayed };
+    if (position >= split.until || clock.now() >= request.deadlineMs)
+      return { outcome: "on the way", records: replayed };
     if (passedUntil) break;
   }
   return { outcome: replayed === 0 ? "nothing left" : "on the way", records: replayed };

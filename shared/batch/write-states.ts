@@ -9,13 +9,13 @@
  * - A record at which the user's code throws in a second fold ends the batch there: nothing after it is written any more.
  */
 import pMap from "p-map";
+import type { Clock, Randomness } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
 import { isNewerStateVersion } from "../function/upgrade-image.ts";
-import type { Clock, Randomness } from "../environment.ts";
 import type { Position } from "../source/position.ts";
 import { laterOf } from "../source/position.ts";
-import type { StateItem } from "../state/state-item.ts";
 import type { StateBackend } from "../state/state-backend.ts";
+import type { StateItem } from "../state/state-item.ts";
 import { type FoldableEvent, type FoldScope, KeyFold } from "./key-fold.ts";
 import type { StateCache } from "./state-cache.ts";
 
@@ -86,15 +86,18 @@ async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): 
     }
     progress.conflicts += 1;
     scope.cache?.forget(fold.key);
-    const reloaded = (await scope.state.load({ function: scope.definition.name, generation: scope.generation }, [fold.key])).get(
-      fold.key,
-    );
+    const reloaded = (
+      await scope.state.load({ function: scope.definition.name, generation: scope.generation }, [fold.key])
+    ).get(fold.key);
     if (reloaded?.v === item.v) {
       scope.cache?.put(item);
       return;
     }
     if (scope.clock.now() >= scope.deadlineMs) {
-      throw new TidemarkError("retry", `Other writers kept changing key ${JSON.stringify(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`);
+      throw new TidemarkError(
+        "retry",
+        `Other writers kept changing key ${JSON.stringify(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
+      );
     }
     fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);
     await scope.clock.sleep(scope.randomness.fraction() * pauseMs);

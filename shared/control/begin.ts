@@ -31,9 +31,7 @@ import { type BirthSettings, birth, readSplit, runSplit, type SplitPlace } from 
 export const EXPIRY_MARGIN_MS = 5 * 60_000;
 
 /** Who begins: the mapping's handler, or the replayer of a restore. */
-export type BatchRole =
-  | { readonly phase: "RUNNING" }
-  | { readonly phase: "REPLAYING"; readonly generation: number };
+export type BatchRole = { readonly phase: "RUNNING" } | { readonly phase: "REPLAYING"; readonly generation: number };
 
 export interface BeginStep {
   readonly place: SplitPlace;
@@ -61,7 +59,8 @@ export type BeginAnswer =
   | { readonly outcome: "refused"; readonly split: Split };
 
 export async function begin(store: ControlStore, step: BeginStep): Promise<BeginAnswer> {
-  const oldestSafe = step.retentionMs === undefined ? undefined : step.birth.nowMs - step.retentionMs + EXPIRY_MARGIN_MS;
+  const oldestSafe =
+    step.retentionMs === undefined ? undefined : step.birth.nowMs - step.retentionMs + EXPIRY_MARGIN_MS;
   for (;;) {
     const begun = await beginWithoutHole(store, step, oldestSafe);
     if (begun !== undefined) return { outcome: "begun", ...begun };
@@ -90,7 +89,12 @@ function mayBegin(split: Split, role: BatchRole): boolean {
   return split.phase === role.phase && (role.phase === "RUNNING" || split.gen === role.generation);
 }
 
-const count: Pick<ConditionalWrite, "add"> = { add: [[path("attempt"), 1], [path("begun"), 1]] };
+const count: Pick<ConditionalWrite, "add"> = {
+  add: [
+    [path("attempt"), 1],
+    [path("begun"), 1],
+  ],
+};
 
 /** The common case, in one write (two when the batch, or a part of it, was tried before: UpdateItem has no `max`). */
 async function beginWithoutHole(
@@ -158,13 +162,24 @@ async function beginWithHole(
       [path("freshAt"), value(mayHaveExpired ? step.birth.nowMs : read.freshAt)],
       ...(gaveUpTried ? ([[path("begun"), value(1)]] as const) : []),
     ],
-    add: gaveUpTried ? [[path("attempt"), 1]] : [[path("attempt"), 1], [path("begun"), 1]],
+    add: gaveUpTried
+      ? [[path("attempt"), 1]]
+      : [
+          [path("attempt"), 1],
+          [path("begun"), 1],
+        ],
     ...(gaveUpTried ? { remove: [path("failing")] } : {}),
   });
   if (!answer.applied || answer.before === undefined) return undefined;
   const before = asSplit(answer.before);
   if (before === undefined) return undefined;
-  const split: Split = { ...before, position, holes: holes.inline, holeItems: holes.items, begun: gaveUpTried ? 0 : before.begun };
+  const split: Split = {
+    ...before,
+    position,
+    holes: holes.inline,
+    holeItems: holes.items,
+    begun: gaveUpTried ? 0 : before.begun,
+  };
   if (!gaveUpTried) return { split, attempt: before.attempt + 1, clean: isClean(split), hole };
   const { failing: _passed, ...rest } = split;
   return { split: rest, attempt: before.attempt + 1, clean: position >= before.attemptedTo, hole };

@@ -86,7 +86,10 @@ export async function birth(store: ControlStore, place: SplitPlace, settings: Bi
   const control = await ensureControl(store, settings.mode);
   await store.update(key, {
     conditions: [exists("attempt"), missing("epoch")],
-    set: [...bornInto(control, settings), ...(settings.startTimeMs === undefined ? [] : [assign("startTimeMs", settings.startTimeMs)])],
+    set: [
+      ...bornInto(control, settings),
+      ...(settings.startTimeMs === undefined ? [] : [assign("startTimeMs", settings.startTimeMs)]),
+    ],
   });
 }
 

@@ -79,7 +79,9 @@ export class ListSource implements Source {
     },
     holdsAny: async (split, { after, to }) => this.records(split, numberAt(after) + 1, numberAt(to)).length > 0,
     missingAfter: async ({ split, after }) =>
-      this.split(split).trimmedTo > numberAt(after) ? `records up to ${at(this.split(split).trimmedTo)} have expired` : undefined,
+      this.split(split).trimmedTo > numberAt(after)
+        ? `records up to ${at(this.split(split).trimmedTo)} have expired`
+        : undefined,
   };
 
   private async *describe(): AsyncGenerator<{ split: string; parents: string[] }> {
