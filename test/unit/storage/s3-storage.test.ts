@@ -115,6 +115,7 @@ describe("S3 checkpoint storage, answered by S3 itself", () => {
     await expect(storage.read("a")).rejects.toMatchObject({ kind, message: expect.stringContaining("read a in") });
     await expect(storage.remove("a")).rejects.toMatchObject({ kind, message: expect.stringContaining("remove a in") });
     await expect(pathsOf(storage)).rejects.toMatchObject({ kind, message: expect.stringContaining("list a in") });
+    expect(slept, "no refusal but a conflict is tried again here").toEqual([]);
   });
 
   async function pathsOf(storage: S3CheckpointStorage): Promise<string[]> {
