@@ -82,25 +82,33 @@ describe("the packed package, installed into an empty project", () => {
   test.each([
     ["NodeNext", "NodeNext"],
     ["ESNext", "Bundler"],
-  ])("type-checks a strict app module (module %s, resolution %s)", async (module, moduleResolution) => {
-    const compilerOptions = {
-      module,
-      moduleResolution,
-      target: "ES2023",
-      types: [],
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noUncheckedIndexedAccess: true,
-      skipLibCheck: false,
-      noEmit: true,
-    };
-    const config = path.join(project, `tsconfig.${moduleResolution}.json`);
-    await writeFile(config, JSON.stringify({ compilerOptions, files: ["app.ts"] }));
-    const { stdout } = await run(process.execPath, [path.join(root, "node_modules/typescript/bin/tsc"), "-p", config], {
-      cwd: project,
-    }).catch((failure: { stdout: string }) => failure);
-    expect(stdout).toBe("");
-  }, 180_000);
+  ])(
+    "type-checks a strict app module (module %s, resolution %s)",
+    async (module, moduleResolution) => {
+      const compilerOptions = {
+        module,
+        moduleResolution,
+        target: "ES2023",
+        types: [],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noUncheckedIndexedAccess: true,
+        skipLibCheck: false,
+        noEmit: true,
+      };
+      const config = path.join(project, `tsconfig.${moduleResolution}.json`);
+      await writeFile(config, JSON.stringify({ compilerOptions, files: ["app.ts"] }));
+      const { stdout } = await run(
+        process.execPath,
+        [path.join(root, "node_modules/typescript/bin/tsc"), "-p", config],
+        {
+          cwd: project,
+        },
+      ).catch((failure: { stdout: string }) => failure);
+      expect(stdout).toBe("");
+    },
+    180_000,
+  );
 
   test("loads neither an AWS client nor an optional peer when an app module imports it", async () => {
     const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", listModules], { cwd: project });
