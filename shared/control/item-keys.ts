@@ -17,5 +17,22 @@ export const holesPartition = (functionName: string, split: string, generation: 
 /** The slices of checkpoint `n`'s snapshot. */
 export const snapshotPartition = (n: number): string => `SNAPSHOT#${String(n).padStart(10, "0")}`;
 
+export const sliceKey = (n: number, functionName: string, slice: number): ItemKey => ({
+  partition: snapshotPartition(n),
+  sort: `${functionName}#${slice}`,
+});
+
+/** At-least-once: the positions that one coordinator read for a checkpoint before any scan, beside its slices. */
+export const cutSortPrefix = (cut: string): string => `CUT#${cut}#`;
+
+export const cutKey = (
+  n: number,
+  cut: string,
+  place: { readonly function: string; readonly split: string },
+): ItemKey => ({
+  partition: snapshotPartition(n),
+  sort: `${cutSortPrefix(cut)}${place.function}#${place.split}`,
+});
+
 /** The parts of a restore's load. */
 export const loadPartition = (generation: number): string => `LOAD#${String(generation).padStart(10, "0")}`;

@@ -1,0 +1,154 @@
+/**
+ * The coordinator: one invocation triggers a checkpoint when one is due, drives it, and settles it (protocol §5).
+ *
+ * Invariants:
+ * - An invocation may die anywhere, and any number may run at once: each step is a conditional write or may be
+ *   repeated, and the next invocation carries on from control.
+ * - One checkpoint is open at a time, none while a restore runs, and none before the one before it is settled.
+ */
+import type { AppResources } from "../app/app-resources.ts";
+import type { CheckpointRecord, Control } from "../control/control.ts";
+import { ensureControl, readControl, triggerCheckpoint } from "../control/control-steps.ts";
+import { TidemarkError } from "../errors.ts";
+import type { Interruption } from "./checkpoint-run.ts";
+import { driveCheckpoint } from "./drive.ts";
+import { highestCheckpointNumber } from "./lineage.ts";
+import { totalsOf } from "./manifest.ts";
+import type { Outcome } from "./outcome.ts";
+import { settle } from "./settle.ts";
+import { removeOlderGenerations } from "./sweep.ts";
+
+export { abortOpenCheckpoint } from "./outcome.ts";
+
+export interface CoordinatorOptions {
+  /** When this invocation stops, in ms since 1970; what is unfinished then is carried on by the next one. */
+  readonly deadlineMs: number;
+  /** How often busy splits, and slices that another invocation writes, are asked again, in ms. @default 1_000 */
+  readonly pollMs?: number;
+  /** Take a checkpoint now, due or not; with a name, a savepoint: it is kept until somebody removes it. */
+  readonly request?: { readonly savepoint?: string };
+  /** Slices that each function's state is scanned in; takes effect with the next checkpoint. @default 4 */
+  readonly slices?: number;
+  /** Slices scanned at a time, each with a page and a compressor in memory. @default 4 */
+  readonly slicesConcurrency?: number;
+}
+
+/** What became of the last checkpoint that this invocation worked on. */
+export type CoordinatorReport =
+  /** Nothing was due. */
+  | { readonly outcome: "idle" }
+  /** A restore runs; checkpoints wait for its end. */
+  | { readonly outcome: "restoring" }
+  /** The deadline came first: the next invocation carries on. */
+  | { readonly outcome: "unfinished"; readonly checkpoint: number }
+  | { readonly outcome: "completed"; readonly checkpoint: number; readonly keys: number; readonly bytes: number }
+  | { readonly outcome: "aborted"; readonly checkpoint: number; readonly reason: string }
+  /** Another invocation saw it through. */
+  | { readonly outcome: "superseded"; readonly checkpoint: number };
+
+/**
+ * Runs one invocation of the coordinator: at most one new checkpoint, besides carrying on one that it finds.
+ *
+ * Costs, when nothing is due, one read; a checkpoint costs some three small writes a split, a scan of the state, one
+ * PUT a part and the manifest's, and retention's few.
+ *
+ * @throws TidemarkError `fix-configuration` when the app's mode is not the one it runs in; whatever the stores throw
+ * (`retry` after their patience): nothing is lost, the next invocation carries on.
+ */
+export async function runCoordinator(resources: AppResources, options: CoordinatorOptions): Promise<CoordinatorReport> {
+  const { app, clock, control: store, observe } = resources;
+  const { deadlineMs, pollMs = 1_000, slices = 4, slicesConcurrency } = options;
+  let report: CoordinatorReport = { outcome: "idle" };
+  let triggered: number | undefined;
+
+  for (;;) {
+    const control = await ensureControl(store, app.checkpointing.mode);
+    if (control.phase === "REPLAYING") return { outcome: "restoring" };
+    checkMode(resources, control);
+    const { checkpoint } = control;
+
+    if (checkpoint?.open === true) {
+      if (clock.now() >= deadlineMs) return { outcome: "unfinished", checkpoint: checkpoint.n };
+      const { n, status } = checkpoint;
+      if (n !== triggered) observe({ type: "checkpoint-carried-on", checkpoint: n, status });
+      const driving = {
+        ...{ deadlineMs, pollMs, slices },
+        ...(slicesConcurrency === undefined ? {} : { concurrency: slicesConcurrency }),
+      };
+      const outcome = await driveCheckpoint(resources, { ...control, checkpoint }, driving);
+      report = reportOf(n, outcome);
+      if (outcome === "unfinished") return report;
+      // Whoever was faster may still be about to write the status.
+      if (outcome === "superseded" || outcome.status === "DELETED") await clock.sleep(pollMs);
+    } else if (checkpoint !== undefined && !checkpoint.settled) {
+      if (clock.now() >= deadlineMs) return report;
+      await settle(resources, control, deadlineMs);
+    } else if (triggered === undefined && (options.request !== undefined || isDue(resources, control))) {
+      if (clock.now() >= deadlineMs) return report;
+      triggered = await trigger(resources, control, options.request?.savepoint);
+    } else {
+      await removeOlderGenerations(resources, control, deadlineMs);
+      return report;
+    }
+  }
+}
+
+function checkMode({ app }: AppResources, control: Control): void {
+  if (control.mode === app.checkpointing.mode) return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `The app ${app.name} says checkpointing.mode ${JSON.stringify(app.checkpointing.mode)}, and it runs as ${JSON.stringify(control.mode)}. The mode changes with a restore only: set it back, take a savepoint, set the new mode, and restore the savepoint.`,
+  );
+}
+
+function isDue({ app, clock }: AppResources, { checkpoint }: Control): boolean {
+  const { intervalMs } = app.checkpointing;
+  if (intervalMs === undefined) return false;
+  return checkpoint === undefined || clock.now() - checkpoint.triggeredAtMs >= intervalMs;
+}
+
+/** @returns the checkpoint's number when this call opened it; another invocation may have been first. */
+async function trigger(
+  { clock, control: store, observe, randomness, storage }: AppResources,
+  control: Control,
+  savepoint: string | undefined,
+): Promise<number | undefined> {
+  // Numbers are never used twice: what an earlier life of the app left in storage keeps its own.
+  const past =
+    control.checkpoint === undefined || control.checkpoint.foreign === true
+      ? await highestCheckpointNumber(storage)
+      : 0;
+  const checkpoint: CheckpointRecord = {
+    n: Math.max(control.epoch, past) + 1,
+    open: true,
+    status: "TRIGGERED",
+    token: randomness.token(),
+    ...(savepoint === undefined ? {} : { savepoint }),
+    triggeredAtMs: clock.now(),
+    settled: false,
+  };
+  if ((await triggerCheckpoint(store, { epochRead: control.epoch, checkpoint })) === undefined) {
+    // A repeat of a write whose answer was lost is refused too: the token tells whose checkpoint is open.
+    if ((await readControl(store))?.checkpoint?.token !== checkpoint.token) return undefined;
+  }
+  observe({
+    type: "checkpoint-triggered",
+    checkpoint: checkpoint.n,
+    ...(savepoint === undefined ? {} : { savepoint }),
+  });
+  return checkpoint.n;
+}
+
+function reportOf(checkpoint: number, outcome: Outcome | Interruption): CoordinatorReport {
+  if (typeof outcome === "string") return { outcome, checkpoint };
+  switch (outcome.status) {
+    case "COMPLETED": {
+      const { keys, bytes } = totalsOf(outcome.manifest);
+      return { outcome: "completed", checkpoint, keys, bytes };
+    }
+    case "ABORTED":
+      return { outcome: "aborted", checkpoint, reason: outcome.reason };
+    case "DELETED":
+      return { outcome: "superseded", checkpoint };
+  }
+}

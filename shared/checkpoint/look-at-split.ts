@@ -1,0 +1,46 @@
+/**
+ * The coordinator's look at what the source still holds: it keeps `freshAt` of quiet splits young, finds the end of
+ * closed ones, and measures the lag. It saves a later alarm, never a checkpoint: a source out of reach is told to the
+ * observer, and the checkpoint goes on without the look.
+ */
+import type { AppResources } from "../app/app-resources.ts";
+import { isClean, type Split } from "../control/split.ts";
+import { noteLook, type SplitPlace } from "../control/split-steps.ts";
+import { describeThrown } from "../errors.ts";
+
+/** @returns the split as noted, or as it was. */
+export async function lookAtSplit(resources: AppResources, place: SplitPlace, read: Split): Promise<Split> {
+  const { clock, control, observe } = resources;
+  if (read.ended === true) return read;
+  // Nothing that arrives while the source answers may count as seen.
+  const nowMs = clock.now();
+  const look = await asked(resources, place, (reader) => reader.look(place.split, read.position));
+  if (look === undefined) return read;
+  if (!look.holdsRecords || look.firstArrivalTimeMs !== undefined) {
+    const milliseconds = look.holdsRecords ? Math.max(0, nowMs - (look.firstArrivalTimeMs ?? nowMs)) : 0;
+    observe({ type: "lag", ...place, milliseconds });
+  }
+  if (look.holdsRecords || !isClean(read)) return read;
+  return (await noteLook(control, place, { read, nowMs, ended: look.ended })) ?? read;
+}
+
+/** Whether the source has dropped all of `(position, attemptedTo]`: no batch will ever make this split clean. */
+export async function tailHasExpired(resources: AppResources, place: SplitPlace, read: Split): Promise<boolean> {
+  const range = { after: read.position, to: read.attemptedTo };
+  return (await asked(resources, place, (reader) => reader.holdsAny(place.split, range))) === false;
+}
+
+type Reader = ReturnType<AppResources["sourceOf"]>["reader"];
+
+async function asked<Answer>(
+  { sourceOf, observe }: AppResources,
+  place: SplitPlace,
+  question: (reader: Reader) => Promise<Answer>,
+): Promise<Answer | undefined> {
+  try {
+    return await question(sourceOf(place.function).reader);
+  } catch (thrown) {
+    observe({ type: "look-failed", ...place, error: describeThrown(thrown) });
+    return undefined;
+  }
+}

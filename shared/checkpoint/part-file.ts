@@ -1,0 +1,139 @@
+/**
+ * Part files: the keys of a slice as gzipped JSON lines, in the form of DynamoDB's own exports and imports
+ * (`{"Item":{"key":{"S":…},"state":{…},"stateVersion":{"N":"2"}}}`).
+ *
+ * Invariants:
+ * - Neither half ever holds a whole part: pages go through the compressor as fast as the storage takes them.
+ * - Bytes and SHA-256 are those of the file as stored; a reader that came to the end has checked both, and the count.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createGzip } from "node:zlib";
+import type { AttributeValue } from "@aws-sdk/client-dynamodb";
+import { describeThrown, TidemarkError } from "../errors.ts";
+import { fromAttribute, toAttribute } from "../json/attribute-value.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
+import { MeasuredBody } from "../storage/measured-body.ts";
+import { partPath } from "../storage/object-paths.ts";
+import type { ManifestFile } from "./manifest.ts";
+
+/** The image of one key; keys without a state are not written. */
+export interface PartItem {
+  readonly key: string;
+  readonly state: JsonValue;
+  readonly stateVersion: number;
+}
+
+/** One line of a part, its end included. */
+export function encodePartItem(item: PartItem): string {
+  const attributes = {
+    key: { S: item.key },
+    state: toAttribute(item.state),
+    stateVersion: { N: String(item.stateVersion) },
+  };
+  return `${JSON.stringify({ Item: attributes })}\n`;
+}
+
+function decodePartItem(line: string): PartItem {
+  const { Item } = JSON.parse(line) as { readonly Item: { readonly [name: string]: AttributeValue } };
+  const { key, state, stateVersion } = Item;
+  if (key?.S === undefined || state === undefined || stateVersion?.N === undefined) throw new Error("not an item");
+  return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N) };
+}
+
+/** Passes bytes on and hashes them. */
+async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+/**
+ * Writes a part of encoded lines ({@link encodePartItem}), some at a time. Durable when it returns; a crash before
+ * leaves nothing under its name, or a whole file that no manifest names. One PUT (a multipart upload when large).
+ */
+export async function writePart(
+  storage: CheckpointStorage,
+  checkpoint: number,
+  name: string,
+  lines: AsyncIterable<string>,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const gzip = createGzip({ level: 6 });
+  const hash = createHash("sha256");
+  const body = new MeasuredBody(hashed(gzip, hash));
+  // A high-water mark of one: the next page is made only when the compressor took the last one.
+  const compressing = pipeline(Readable.from(lines, { highWaterMark: 1 }), gzip);
+  const storing = storage.write(partPath(checkpoint, name), body).finally(() => gzip.destroy());
+  const [compressed, stored] = await Promise.allSettled([compressing, storing]);
+  // What failed first made the other fail too: a compressor that was only cut off is not the cause.
+  if (compressed.status === "rejected" && !wasCutOff(compressed.reason)) throw compressed.reason;
+  if (stored.status === "rejected") throw stored.reason;
+  return { bytes: body.bytes, sha256: hash.digest("hex") };
+}
+
+function wasCutOff(thrown: unknown): boolean {
+  return thrown instanceof Error && "code" in thrown && thrown.code === "ERR_STREAM_PREMATURE_CLOSE";
+}
+
+/**
+ * The items of a part, in the order they were written. One GET, read as a stream.
+ * @throws TidemarkError `choose-another-checkpoint` that names the file when it is missing or not the one that the
+ * manifest describes; a change is found at the latest after the last item.
+ */
+export async function* readPart(
+  storage: CheckpointStorage,
+  checkpoint: number,
+  file: ManifestFile,
+): AsyncGenerator<PartItem, void> {
+  const path = partPath(checkpoint, file.name);
+  const object = await storage.read(path);
+  if (object === undefined) throw damaged(checkpoint, file, "it is missing");
+  const hash = createHash("sha256");
+  const body = new MeasuredBody(object.body);
+  const gunzip = createGunzip();
+  const feeding = pipeline(Readable.from(hashed(body, hash), { highWaterMark: 1 }), gunzip);
+  // The reader of `gunzip` sees the same failure; a reader that stops early makes it fail for nobody.
+  feeding.catch(() => {});
+
+  let items = 0;
+  try {
+    for await (const line of linesOf(gunzip)) {
+      const item = decodePartItem(line);
+      items += 1;
+      yield item;
+    }
+  } catch (thrown) {
+    body.throwOwnFailure();
+    if (thrown instanceof TidemarkError) throw thrown;
+    throw damaged(checkpoint, file, `it cannot be read after ${items} items (${describeThrown(thrown)})`);
+  } finally {
+    gunzip.destroy();
+  }
+  await feeding;
+  if (body.bytes !== file.bytes) throw damaged(checkpoint, file, `it has ${body.bytes} bytes instead of ${file.bytes}`);
+  if (hash.digest("hex") !== file.sha256) throw damaged(checkpoint, file, "its SHA-256 is another");
+  if (items !== file.items) throw damaged(checkpoint, file, `it has ${items} items instead of ${file.items}`);
+}
+
+async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let rest = "";
+  for await (const chunk of body) {
+    rest += decoder.decode(chunk, { stream: true });
+    const lines = rest.split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  rest += decoder.decode();
+  if (rest !== "") throw new Error("the last line has no end");
+}
+
+function damaged(checkpoint: number, file: ManifestFile, how: string): TidemarkError {
+  return new TidemarkError(
+    "choose-another-checkpoint",
+    `The file ${file.name} of checkpoint ${checkpoint} is not what its manifest says: ${how}. Choose another checkpoint, or bring the file back.`,
+  );
+}

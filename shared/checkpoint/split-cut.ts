@@ -1,0 +1,29 @@
+/** Where a checkpoint cuts one split: what its manifest says of it. */
+import type { Hole } from "../control/hole.ts";
+import { holeIsWithin, isInHole } from "../control/hole.ts";
+import type { SplitPlace } from "../control/split-steps.ts";
+import type { Position } from "../source/position.ts";
+
+export interface SplitCut extends SplitPlace {
+  readonly position: Position;
+  /** In ms since 1970. */
+  readonly freshAtMs: number;
+  readonly ended: boolean;
+  readonly holes: readonly Hole[];
+}
+
+/**
+ * The holes of the cut at `position`. A dead letter after the cut may have widened the hole that ended at it: such a
+ * hole is cut too, and how many of its records lie before the cut nobody knows any more.
+ */
+export function holesAtCut(holes: readonly Hole[], position: Position): Hole[] {
+  const within: Hole[] = [];
+  for (const hole of holes) {
+    if (holeIsWithin(hole, position)) within.push(hole);
+    else if (hole.cause === "dead-letter" && isInHole(hole, position)) {
+      const { records: _both, ...bounds } = hole;
+      within.push({ ...bounds, to: position });
+    }
+  }
+  return within;
+}
