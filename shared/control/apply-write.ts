@@ -96,7 +96,10 @@ function required(operand: Operand, item: ControlAttributes): JsonValue {
 
 /** `undefined` removes. Maps are copied, never changed. */
 function put(item: Record<string, JsonValue>, [name, member]: AttributePath, value: JsonValue | undefined): void {
-  if (member === undefined) return setOrRemove(item, name, value);
+  if (member === undefined) {
+    setOrRemove(item, name, value);
+    return;
+  }
   const parent = item[name];
   if (!isMap(parent)) throw misfit(`writes ${name}.${member}, but ${name} is no map`);
   const copy: Record<string, JsonValue> = { ...parent };

@@ -17,7 +17,7 @@ const MAGNITUDE_END = 1e126;
 
 /**
  * @throws TidemarkError `fix-function` for a number that DynamoDB cannot hold (its magnitude must be 0, or from 1E-130
- * to 9.99…E+125) and for what is not JSON.
+ * to 9.99…E+125), for an empty member name and for what is not JSON.
  */
 export function toAttribute(value: JsonValue): AttributeValue {
   switch (typeof value) {
@@ -38,10 +38,21 @@ export function toAttribute(value: JsonValue): AttributeValue {
   }
 }
 
-/** The members of an object, each as an attribute. */
+/**
+ * The members of an object, each as an attribute.
+ * @throws TidemarkError `fix-function` for a member whose name is empty: DynamoDB refuses it.
+ */
 export function toAttributeMap(object: { readonly [name: string]: JsonValue }): AttributeMap {
   const attributes: AttributeMap = {};
-  for (const name in object) setOwn(attributes, name, toAttribute(object[name] as JsonValue));
+  for (const name in object) {
+    if (name === "") {
+      throw new TidemarkError(
+        "fix-function",
+        "An object with an empty member name cannot be stored: DynamoDB takes names from one character. Use another name.",
+      );
+    }
+    setOwn(attributes, name, toAttribute(object[name] as JsonValue));
+  }
   return attributes;
 }
 

@@ -63,7 +63,7 @@ export function stateContract(name: string, start: () => Promise<StateBackendUnd
         { n: 1.5, list: [1, "", null, { deep: [true, false] }], empty: {}, none: [] },
         {
           epoch: 7,
-          applied: { "shard-1": "000000000000000000042", "": "x" },
+          applied: { "shard-1": "000000000000000000042", "shard-2": "" },
           before: { value: [1, 2], version: 3 },
         },
       );

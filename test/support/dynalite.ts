@@ -19,7 +19,9 @@ export interface TestDynamoDB {
 }
 
 /** dynalite in this process on a port of its own, in memory or, with `path`, kept on disk. */
-export async function startDynalite(options: { readonly path?: string } = {}): Promise<TestDynamoDB> {
+export async function startDynalite(
+  options: { readonly path?: string; readonly createTableMs?: number } = {},
+): Promise<TestDynamoDB> {
   const server = dynalite({ createTableMs: 0, deleteTableMs: 0, ...options });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -7,15 +7,15 @@ export type Fault = "throttle" | "lose-answer" | { readonly answer: object };
 /** DynamoDB's wire with faults on it: stands between a client and an endpoint, and asks `fault` about every request. */
 export async function startFaultyProxy(
   endpoint: string,
-  fault: (operation: string, body: Record<string, unknown>) => Fault | undefined,
+  fault: (operation: string, body: Record<string, unknown>) => Fault | undefined | Promise<Fault | undefined>,
 ): Promise<{ readonly endpoint: string; close(): Promise<void> }> {
   const server = createServer((incoming, outgoing) => {
     const chunks: Buffer[] = [];
     incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("end", () => {
+    incoming.on("end", async () => {
       const body = Buffer.concat(chunks);
       const operation = String(incoming.headers["x-amz-target"]).split(".").at(-1) ?? "";
-      const outcome = fault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
+      const outcome = await fault(operation, JSON.parse(body.toString()) as Record<string, unknown>);
       const reply = (status: number, data: object) => {
         outgoing.writeHead(status, { "content-type": "application/x-amz-json-1.0" }).end(JSON.stringify(data));
       };

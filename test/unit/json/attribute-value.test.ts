@@ -40,6 +40,10 @@ describe("toAttribute", () => {
     );
   });
 
+  it("refuses a member with an empty name, as DynamoDB does", () => {
+    expect(() => toAttribute({ in: [{ "": 1 }] })).toThrow(expect.objectContaining({ kind: "fix-function" }));
+  });
+
   it("keeps a member named __proto__ a member, both ways", () => {
     const value = JSON.parse('{"__proto__":{"polluted":true}}') as JsonValue;
     const back = fromAttribute(toAttribute(value));
