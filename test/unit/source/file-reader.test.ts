@@ -42,6 +42,26 @@ describe("a file of JSON lines", () => {
     expect((await recordsOf(tailed, "a.jsonl", first?.position)).map((record) => record.payload)).toEqual(["22"]);
   });
 
+  test("whose last record had no newline is refused when it is tailed from there: what follows would be half a line", async () => {
+    await writeFile(at("a.jsonl"), "1\n2");
+    const after = (await recordsOf(await open(), "a.jsonl")).at(-1)?.position ?? "";
+    expect(await missing(await open(), "a.jsonl", after)).toBeUndefined();
+    expect(await missing(await open(true), "a.jsonl", after)).toContain("no line ends there");
+  });
+
+  test("whose half-written line is taken back while it is tailed gives the line that was written instead", async () => {
+    await writeFile(at("a.jsonl"), "1\n2222");
+    const payloads: unknown[] = [];
+    const { reader } = await open(true);
+    for await (const page of reader.read({ split: "a.jsonl", after: "", pageRecords: 10, follow: true })) {
+      payloads.push(...page.records.map((record) => record.payload));
+      if (payloads.length === 2) break;
+      await truncate(at("a.jsonl"), 2);
+      await appendFile(at("a.jsonl"), "333333\n");
+    }
+    expect(payloads).toEqual(["1", "333333"]);
+  });
+
   test("with nothing but blank lines behind a position has ended there", async () => {
     await writeFile(at("a.jsonl"), "1\n\n  \n\r\n");
     const source = await open();
