@@ -31,6 +31,8 @@ export function createCoordinatorHandler(
       const restore = await carryOnRestore(resources, { deadlineMs: invocation.deadlineMs, replay });
       return { did: "restore", restore };
     }
-    return { did: "checkpoint", checkpoint: await runCoordinator(resources, { ...invocation, ...others }) };
+    const { deadlineMs, trigger: request } = invocation;
+    const asked = request === undefined ? {} : { request };
+    return { did: "checkpoint", checkpoint: await runCoordinator(resources, { deadlineMs, ...asked, ...others }) };
   };
 }
