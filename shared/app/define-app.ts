@@ -1,9 +1,9 @@
 /** What a user's app module exports: which functions there are, what they read, and when checkpoints are taken. */
+import type { CheckpointingMode } from "../control/control.ts";
 import type { FunctionDefinition } from "../function/define-function.ts";
 import { checkApp } from "./check-app.ts";
 
-/** `exactly-once`: an exact cut. `at-least-once`: cheaper; events after a checkpoint's positions may be applied again (Flink's CheckpointingMode). */
-export type CheckpointingMode = "exactly-once" | "at-least-once";
+export type { CheckpointingMode };
 
 export interface CheckpointingOptions {
   /** Time between the starts of two checkpoints, in ms. @default none - periodic checkpoints are off, as in Flink */

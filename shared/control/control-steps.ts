@@ -5,7 +5,7 @@
  * - Each step may be repeated: a repeat after a lost answer changes nothing or is told apart by its condition.
  * - A step that was not applied changed nothing; the caller reads control and follows what it finds.
  */
-import type { CheckpointingMode } from "../app/define-app.ts";
+import type { CheckpointingMode } from "./control.ts";
 import { invariant, TidemarkError } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import {
@@ -92,7 +92,8 @@ const stillOpen = (checkpoint: Pick<CheckpointRecord, "n" | "token">): Condition
 export function recordCheckpoint(store: ControlStore, checkpoint: CheckpointRecord): Promise<Control | undefined> {
   return write(store, {
     conditions: stillOpen(checkpoint),
-    set: [[path("checkpoint"), value(json(checkpoint))]],
+    // Member by member: what others wrote since the caller read the record (the snapshot's plan) stays.
+    set: Object.entries(checkpoint).map(([name, member]) => [path("checkpoint", name), value(member as JsonValue)]),
   });
 }
 

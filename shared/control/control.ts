@@ -6,9 +6,11 @@
  * - At most one checkpoint is open, and none is opened while `phase` is REPLAYING.
  * - The lease of the protocol's page is left out: it would save work, never decide anything.
  */
-import type { CheckpointingMode } from "../app/define-app.ts";
 import type { ControlAttributes } from "./control-store.ts";
 import type { Phase } from "./split.ts";
+
+/** `exactly-once`: an exact cut. `at-least-once`: cheaper; events after a checkpoint's positions may be applied again (Flink's CheckpointingMode). */
+export type CheckpointingMode = "exactly-once" | "at-least-once";
 
 export type CheckpointStatus = "TRIGGERED" | "ALIGNING" | "SNAPSHOTTING" | "COMPLETED" | "ABORTED";
 

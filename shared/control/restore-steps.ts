@@ -4,7 +4,7 @@
  * Invariant: each is conditional on what its restore read or on a generation that must grow, so that a repeat or a
  * stale restorer changes nothing.
  */
-import type { CheckpointingMode } from "../app/define-app.ts";
+import type { CheckpointingMode } from "./control.ts";
 import { invariant } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { Position } from "../source/position.ts";

@@ -7,7 +7,7 @@
  * - Coordinator and restorer steps carry the generation they act for, and the epoch or target must grow.
  * - A repeat after a lost answer changes nothing.
  */
-import type { CheckpointingMode } from "../app/define-app.ts";
+import type { CheckpointingMode } from "./control.ts";
 import { invariant } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
