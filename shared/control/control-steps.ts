@@ -197,7 +197,8 @@ export async function unpinCheckpoint(store: ControlStore, token: string): Promi
 
 /**
  * Begins a restore: control is REPLAYING from here on. Refused when a checkpoint is open, or when another restore
- * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one).
+ * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one), or when retention has
+ * decided to delete the checkpoint.
  */
 export function recordRestore(
   store: ControlStore,
@@ -205,7 +206,12 @@ export function recordRestore(
 ): Promise<Control | undefined> {
   invariant(step.plan.target > step.maxGenRead, "a restore's generation is new");
   return write(store, {
-    conditions: [compare("maxGen", "=", step.maxGenRead), noCheckpointOpen],
+    conditions: [
+      compare("maxGen", "=", step.maxGenRead),
+      noCheckpointOpen,
+      // A restore that finished meanwhile took every pin with it.
+      { missing: path("deleting", step.plan.checkpoint) },
+    ],
     set: [
       [path("phase"), value("REPLAYING")],
       [path("maxGen"), value(step.plan.target)],

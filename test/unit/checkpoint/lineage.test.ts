@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { chooseCheckpoint } from "../../../shared/checkpoint/choose-checkpoint.ts";
+import { latestCheckpoint, liveLineage, writeGenerationRecord } from "../../../shared/checkpoint/lineage.ts";
+import { deletedMarkerOf, encodeManifest, type Manifest } from "../../../shared/checkpoint/manifest.ts";
+import { checkpointsToDelete, neededCheckpoints } from "../../../shared/checkpoint/retention.ts";
+import type { Lineage } from "../../../shared/control/control.ts";
+import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
+import { manifestPath } from "../../../shared/storage/object-paths.ts";
+
+const hour = (n: number): string => new Date(Date.UTC(2026, 0, 1, n)).toISOString();
+
+function manifest(n: number, generation: number, more: { restoredFrom?: Lineage; savepoint?: string } = {}): Manifest {
+  return {
+    ...{ format: "tidemark-checkpoint", formatVersion: 1, kind: "manifest", app: "flights", checkpoint: n },
+    ...{ token: `t${n}`, generation, mode: "exactly-once", triggeredAt: hour(n), completedAt: hour(n) },
+    ...{ functions: [], files: [], ...more },
+  };
+}
+
+async function stored(...manifests: Manifest[]): Promise<MemoryCheckpointStorage> {
+  const storage = new MemoryCheckpointStorage();
+  for (const one of manifests) await storage.createExclusively(manifestPath(one.checkpoint), encodeManifest(one));
+  return storage;
+}
+
+const latest = async (storage: MemoryCheckpointStorage) => (await latestCheckpoint(storage, "flights"))?.checkpoint;
+
+describe("the latest checkpoint", () => {
+  test("after a restore of 2 is 2, never what the restore abandoned", async () => {
+    const storage = await stored(manifest(1, 1), manifest(2, 1), manifest(3, 1), manifest(4, 1));
+    expect(await latest(storage)).toBe(4);
+    await writeGenerationRecord(storage, {
+      generation: 2,
+      restoredFrom: { generation: 1, checkpoint: 2 },
+      at: hour(5),
+    });
+    expect(await latest(storage)).toBe(2);
+    await storage.createExclusively(manifestPath(5), encodeManifest(manifest(5, 2)));
+    expect(await latest(storage)).toBe(5);
+  });
+
+  test("goes back through several restores when their own checkpoints are gone", async () => {
+    const storage = await stored(manifest(1, 1), manifest(2, 1), manifest(3, 2));
+    await writeGenerationRecord(storage, {
+      generation: 2,
+      restoredFrom: { generation: 1, checkpoint: 1 },
+      at: hour(3),
+    });
+    await writeGenerationRecord(storage, {
+      generation: 3,
+      restoredFrom: { generation: 2, checkpoint: 3 },
+      at: hour(4),
+    });
+    const gone = await storage.read(manifestPath(3));
+    const marker = deletedMarkerOf(manifest(3, 2), { at: hour(5), keepPositions: false });
+    await storage.replace(manifestPath(3), encodeManifest(marker), gone?.version ?? "");
+    expect(await liveLineage(storage, "flights")).toEqual({
+      generation: 3,
+      restoredFrom: { generation: 2, checkpoint: 3 },
+    });
+    expect(await latest(storage)).toBe(1);
+  });
+
+  test("is found though another manifest is damaged", async () => {
+    const storage = await stored(manifest(1, 1));
+    await storage.createExclusively(manifestPath(2), Buffer.from("{"));
+    expect(await latest(storage)).toBe(1);
+  });
+});
+
+test("a generation's record says the same for ever", async () => {
+  const storage = new MemoryCheckpointStorage();
+  const record = { generation: 2, restoredFrom: { generation: 1, checkpoint: 4 }, at: hour(1) };
+  await writeGenerationRecord(storage, record);
+  await writeGenerationRecord(storage, { ...record, at: hour(2) });
+  const other = { ...record, restoredFrom: { generation: 1, checkpoint: 3 } };
+  await expect(writeGenerationRecord(storage, other)).rejects.toMatchObject({ kind: "retry" });
+});
+
+describe("a chosen checkpoint", () => {
+  const choose = async (wish: object, storage?: MemoryCheckpointStorage) =>
+    (
+      await chooseCheckpoint(
+        storage ?? (await stored(manifest(1, 1), manifest(2, 1, { savepoint: "s" }), manifest(4, 1))),
+        "flights",
+        undefined,
+        wish,
+      )
+    ).checkpoint;
+
+  test.each([
+    [{}, 4],
+    [{ checkpoint: 1 }, 1],
+    [{ before: new Date(hour(3)) }, 2],
+    [{ savepoint: "s" }, 2],
+  ])("for %o is %i", async (wish, n) => expect(await choose(wish)).toBe(n));
+
+  test.each([
+    [{ checkpoint: 3 }, "Checkpoint 2 of"],
+    [{ before: new Date(hour(0)) }, "Checkpoint 4 of"],
+    [{ savepoint: "x" }, "there are s"],
+  ])("for %o is none, and the refusal names what would do", async (wish, instead) => {
+    await expect(choose(wish)).rejects.toMatchObject({
+      kind: "choose-another-checkpoint",
+      message: expect.stringContaining(instead),
+    });
+  });
+
+  test("is refused with its reason when it was aborted, and where there is none at all", async () => {
+    const storage = await stored(manifest(1, 1));
+    const { app, format, formatVersion, generation, token } = manifest(2, 1);
+    const marker = { app, format, formatVersion, generation, token, checkpoint: 2, kind: "aborted" as const };
+    await storage.createExclusively(manifestPath(2), encodeManifest({ ...marker, reason: "too slow", at: hour(2) }));
+    await expect(choose({ checkpoint: 2 }, storage)).rejects.toThrow(/too slow.*Checkpoint 1 of/);
+    await expect(choose({}, new MemoryCheckpointStorage())).rejects.toThrow("holds no checkpoint of flights");
+  });
+});
+
+describe("what retention deletes", () => {
+  const kept = [1, 2, 3, 4].map((checkpoint) => ({ checkpoint, generation: checkpoint === 2 ? 1 : 2 }));
+  const view = {
+    kept,
+    isLive: ({ checkpoint }: { checkpoint: number }) => checkpoint !== 2,
+    needed: new Set<number>(),
+  };
+
+  test("is what lies before the last live ones, abandoned ones included", () => {
+    expect(checkpointsToDelete({ ...view, retained: 2 })).toEqual([2, 1]);
+    expect(checkpointsToDelete({ ...view, retained: 3 })).toEqual([]);
+  });
+
+  test("is never what a pin, an unfinished restore or the live generation needs", () => {
+    const control = { gen: 3, maxGen: 3, phase: "RUNNING", epoch: 4, mode: "exactly-once", pins: { a: 1 } } as const;
+    const restore = { token: "r", target: 4, checkpoint: 2, startedAtMs: 0, functions: {} };
+    const restoredFrom = { generation: 2, checkpoint: 3 };
+    expect(neededCheckpoints({ ...control, restore, restoredFrom }, kept)).toEqual(new Set([1, 2, 3]));
+    expect(checkpointsToDelete({ ...view, retained: 1, needed: new Set([1, 2]) })).toEqual([3]);
+  });
+});
