@@ -106,6 +106,8 @@ async function record(resources: AppResources, { checkpoint, token, checked }: C
       ? undefined
       : await planUnderWay(store, control, { checkpoint, functions: checked.functions });
     if (sameRestore !== undefined) return underWay(sameRestore);
+    // Refused by retention's decision when the pin was lost; a restore that finishes takes every pin with it.
+    if (!recorded && control.pins[token] === undefined) await pinCheckpoint(store, token, checkpoint);
     if (!recorded && control.checkpoint?.open === true) {
       interrupted = control.checkpoint.n;
       await abortOpenCheckpoint(resources, control);
