@@ -4,12 +4,13 @@
  * Invariant: each record ends in exactly one way: an event with its key, refused (a dead letter at once), dropped
  * (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
  */
+
+import { redrivenLetter } from "../dead-letter/with-redrive.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
 import { validateEvent } from "../function/validate-event.ts";
 import type { Position } from "../source/position.ts";
-import { redrivenLetter } from "../source/redrive/with-redrive.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
 import type { FoldableEvent } from "./key-fold.ts";
 

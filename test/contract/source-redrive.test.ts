@@ -1,7 +1,7 @@
+import { appendRedrive, REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
+import { openRedriveSource } from "../../shared/dead-letter/redrive-source.ts";
 import { systemClock } from "../../shared/environment.ts";
 import { fileEvents } from "../../shared/source/file/file-events.ts";
-import { appendRedrive, REDRIVE_SPLIT } from "../../shared/source/redrive/redrive-letter.ts";
-import { openRedriveSource } from "../../shared/source/redrive/redrive-source.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
 import { sourceContract } from "./source-contract.ts";
 

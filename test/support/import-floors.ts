@@ -17,6 +17,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "shared/source/": 1,
   "shared/control/": 1,
   "shared/app/": 2,
+  "shared/dead-letter/": 2,
   "shared/observer.ts": 2,
   "shared/batch/": 3,
   "shared/checkpoint/": 3,

@@ -53,7 +53,7 @@ describe("the layout", () => {
   test.each([
     ["floor 0 within itself", "shared/dynamodb/x.ts", 'import "../errors.ts";'],
     ["an adapter importing its port", "shared/state/heap/x.ts", 'import "../state-backend.ts";'],
-    ["an adapter built on another port", "shared/source/redrive/x.ts", 'import "../../storage/checkpoint-storage.ts";'],
+    ["a room built on ports", "shared/dead-letter/x.ts", 'import "../storage/checkpoint-storage.ts";'],
     ["a port importing a position", "shared/state/x.ts", 'import "../source/position.ts";'],
     ["wiring importing an adapter", "shared/lambda/x.ts", 'import "../state/dynamodb/x.ts";'],
     ["a command importing anything below", "cli/x.ts", 'import "../functions/app.ts"; import "../local/x.ts";'],

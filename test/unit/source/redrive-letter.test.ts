@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { isRedriveEvent } from "../../../shared/dead-letter/redrive-events.ts";
+import { appendRedrive, type RedriveLetter } from "../../../shared/dead-letter/redrive-letter.ts";
+import { openRedriveSource } from "../../../shared/dead-letter/redrive-source.ts";
 import { fileEvents } from "../../../shared/source/file/file-events.ts";
-import { isRedriveEvent } from "../../../shared/source/redrive/redrive-events.ts";
-import { appendRedrive, type RedriveLetter } from "../../../shared/source/redrive/redrive-letter.ts";
-import { openRedriveSource } from "../../../shared/source/redrive/redrive-source.ts";
 import type { SourceRecord } from "../../../shared/source/source.ts";
 import { readWhole } from "../../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";

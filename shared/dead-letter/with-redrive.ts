@@ -2,8 +2,8 @@
  * A function's source together with its redriven dead letters: one more split beside the source's own, which exists as
  * soon as a letter was put back.
  */
-import { BEGINNING } from "../position.ts";
-import type { Source, SourceEvents, SourceReader, SourceRecord } from "../source.ts";
+import { BEGINNING } from "../source/position.ts";
+import type { Source, SourceEvents, SourceReader, SourceRecord } from "../source/source.ts";
 import { isRedriveEvent } from "./redrive-events.ts";
 import { REDRIVE_SPLIT, type RedriveLetter } from "./redrive-letter.ts";
 

@@ -3,9 +3,9 @@
  * function's own source decodes it. The event has the shape of Lambda's own:
  * `{ Records: [{ eventSource: "tidemark:redrive", eventID: "redrive:<position>", split, position, arrivalTimeMs, data }] }`.
  */
-import { TidemarkError } from "../../errors.ts";
-import type { JsonValue } from "../../json/json-value.ts";
-import type { SourceBatch, SourceEvents, SourceRecord } from "../source.ts";
+import { TidemarkError } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import type { SourceBatch, SourceEvents, SourceRecord } from "../source/source.ts";
 import { REDRIVE_SPLIT, type RedriveLetter } from "./redrive-letter.ts";
 
 const EVENT_SOURCE = "tidemark:redrive";

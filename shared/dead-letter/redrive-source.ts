@@ -1,6 +1,6 @@
-import type { Clock } from "../../environment.ts";
-import type { CheckpointStorage } from "../../storage/checkpoint-storage.ts";
-import type { Source, SourceEvents } from "../source.ts";
+import type { Clock } from "../environment.ts";
+import type { Source, SourceEvents } from "../source/source.ts";
+import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { redriveEvents } from "./redrive-events.ts";
 import { redriveReader } from "./redrive-reader.ts";
 

@@ -6,12 +6,12 @@
  *   reader that finds no next object has read all there are.
  * - Nothing removes them: a restore reads them again.
  */
-import type { Clock } from "../../environment.ts";
-import { TidemarkError } from "../../errors.ts";
-import type { JsonValue } from "../../json/json-value.ts";
-import { type CheckpointStorage, readWhole } from "../../storage/checkpoint-storage.ts";
-import { redrivePath, redrivePrefix } from "../../storage/object-paths.ts";
-import { BEGINNING, type Position } from "../position.ts";
+import type { Clock } from "../environment.ts";
+import { TidemarkError } from "../errors.ts";
+import type { JsonValue } from "../json/json-value.ts";
+import { BEGINNING, type Position } from "../source/position.ts";
+import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
+import { redrivePath, redrivePrefix } from "../storage/object-paths.ts";
 
 const NUMBER_DIGITS = 12;
 

@@ -17,11 +17,11 @@ import type { Clock } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { Position } from "../source/position.ts";
-import { appendRedrive, REDRIVE_SPLIT, type RedriveLetter } from "../source/redrive/redrive-letter.ts";
-import { redrivenLetter } from "../source/redrive/with-redrive.ts";
 import type { SourceRecord } from "../source/source.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { claimRedrive, type DeadLetter, type LetterPlace } from "./dead-letter.ts";
+import { appendRedrive, REDRIVE_SPLIT, type RedriveLetter } from "./redrive-letter.ts";
+import { redrivenLetter } from "./with-redrive.ts";
 
 /** Positions of those redriven records that must not be folded. */
 export async function passedOver(

@@ -2,10 +2,10 @@
  * The reader half of redriven records. They are numbered without gaps, so the next one is found, or found missing, by
  * one GET; the split is never ended.
  */
-import type { Clock } from "../../environment.ts";
-import type { CheckpointStorage } from "../../storage/checkpoint-storage.ts";
-import { pause } from "../pause.ts";
-import type { ReadPage, SourceReader, SourceRecord } from "../source.ts";
+import type { Clock } from "../environment.ts";
+import { pause } from "../source/pause.ts";
+import type { ReadPage, SourceReader, SourceRecord } from "../source/source.ts";
+import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { REDRIVE_SPLIT, readRedriven, redriveNumber, redrivePosition } from "./redrive-letter.ts";
 
 /** How long a follow read rests once it has read all. Letters are put back by hand. */
