@@ -15,7 +15,7 @@ import { driveCheckpoint } from "./drive.ts";
 import { highestCheckpointNumber } from "./lineage.ts";
 import { totalsOf } from "./manifest.ts";
 import type { Outcome } from "./outcome.ts";
-import { settle } from "./settle.ts";
+import { removeLeftovers, settle } from "./settle.ts";
 import { removeOlderGenerations } from "./sweep.ts";
 
 export { abortOpenCheckpoint } from "./outcome.ts";
@@ -80,6 +80,9 @@ export async function runCoordinator(resources: AppResources, options: Coordinat
       if (outcome === "unfinished") return report;
       // Whoever was faster may still be about to write the status.
       if (outcome === "superseded" || outcome.status === "DELETED") await clock.sleep(pollMs);
+      const current = (await readControl(store))?.checkpoint;
+      // Nobody else clears up what was written here after the checkpoint had been settled.
+      if (current?.n !== n || current.settled) await removeLeftovers(resources, n);
     } else if (checkpoint !== undefined && !checkpoint.settled) {
       if (clock.now() >= deadlineMs) return report;
       await settle(resources, control, deadlineMs);

@@ -61,6 +61,12 @@ async function resolve({ app, control: store }: AppResources, control: Control, 
   }
 }
 
+/** Clears what an invocation still wrote for checkpoint `n` after others had settled it. */
+export async function removeLeftovers(resources: AppResources, n: number): Promise<void> {
+  await removeOrphans(resources, n);
+  await removeProgress(resources, n);
+}
+
 async function removeProgress({ control }: AppResources, n: number): Promise<void> {
   const partition = snapshotPartition(n);
   for await (const { sort } of control.list(partition)) await control.delete({ partition, sort });

@@ -297,6 +297,48 @@ describe("retention", () => {
   });
 });
 
+describe("a coordinator that stalls", () => {
+  test("while it writes a part, and comes back an epoch later, changes nothing and clears up after itself", async () => {
+    const world = new CheckpointWorld();
+    await someState(world);
+    let stalled = false;
+    const write: typeof world.storage.write = async (objectPath, body) => {
+      if (!stalled) {
+        stalled = true;
+        const control = await readControl(world.control);
+        if (control !== undefined) await abortOpenCheckpoint(world.resources(), control);
+        await world.fold("s0", 3, "a");
+        expect(await take(world)).toMatchObject({ outcome: "completed", checkpoint: 2 });
+      }
+      return world.storage.write(objectPath, body);
+    };
+    const report = await take(world, {}, { storage: overriding(world.storage, "write", write) });
+    expect(report).not.toMatchObject({ outcome: "completed" });
+    expect(await listed(world)).toEqual({ 1: "aborted", 2: "completed" });
+    expect(await world.image(2)).toEqual({ ...SOME_IMAGE, a: ["s0:0001", "s0:0003"] });
+    expect(await world.objects("chk-0000000001/")).toEqual([manifestPath(1)]);
+    for await (const item of world.control.list(snapshotPartition(1))) throw new Error(`left behind: ${item.sort}`);
+  });
+
+  test("between reading pins and deleting decides again when a restore has pinned meanwhile", async () => {
+    const world = new CheckpointWorld({ retained: 1 });
+    await someState(world);
+    await take(world);
+    let pinned = false;
+    const update: typeof world.control.update = async (key, write) => {
+      if (!pinned && write.set?.some(([[name]]) => name === "deleting") === true) {
+        pinned = true;
+        await pinCheckpoint(world.control, "restore", 1);
+      }
+      return world.control.update(key, write);
+    };
+    await take(world, {}, { control: overriding(world.control, "update", update) });
+    expect(pinned).toBe(true);
+    expect(await listed(world)).toEqual({ 1: "completed", 2: "completed" });
+    expect(await world.image(1)).toEqual(SOME_IMAGE);
+  });
+});
+
 describe("the coordinator", () => {
   test("does nothing while a restore runs", async () => {
     const world = new CheckpointWorld();
