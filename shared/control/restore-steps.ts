@@ -4,12 +4,12 @@
  * Invariant: each is conditional on what its restore read or on a generation that must grow, so that a repeat or a
  * stale restorer changes nothing.
  */
-import type { CheckpointingMode } from "./control.ts";
+
 import { invariant } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { Position } from "../source/position.ts";
 import { anyOf, compare, exists, missing, path, value } from "./conditional-write.ts";
-import type { Control } from "./control.ts";
+import type { CheckpointingMode, Control } from "./control.ts";
 import { readControl } from "./control-steps.ts";
 import type { ControlStore } from "./control-store.ts";
 import { CONTROL_KEY, splitKey } from "./item-keys.ts";

@@ -7,14 +7,12 @@
  */
 import pMap from "p-map";
 import { invariant } from "../errors.ts";
+import { REDRIVE_SPLIT } from "../source/redrive/redrive-letter.ts";
 import type { SplitDescription } from "../source/source.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
 import { type FlippedSplit, flipSplits } from "./flip-splits.ts";
 import { replaySplit } from "./replay-split.ts";
 import type { RestoredFunction } from "./restored-functions.ts";
-
-/** The split of a function's redriven dead letters: they were given up before, and come after everything else again. */
-const REDRIVE_SPLIT = "redrive";
 
 export async function replaySplits(carrier: Carrier): Promise<StepOutcome> {
   for (;;) {
@@ -56,6 +54,7 @@ async function withoutWaitingParents(
     if (waiting.has(description.split)) parents.set(description.split, description.parents);
   }
   return replaying.filter(({ place }) =>
+    // Dead letters were given up before, and come after everything else again.
     place.split === REDRIVE_SPLIT
       ? waiting.size === 1
       : !(parents.get(place.split) ?? []).some((parent) => waiting.has(parent)),

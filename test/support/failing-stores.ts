@@ -12,7 +12,10 @@ export interface FailingStores extends Stores {
   readonly calls: () => number;
 }
 
-export function failingStores(stores: Stores, crash: { readonly at: number; readonly answerLost: boolean }): FailingStores {
+export function failingStores(
+  stores: Stores,
+  crash: { readonly at: number; readonly answerLost: boolean },
+): FailingStores {
   let calls = 0;
   const guarded = <Store extends object>(store: Store): Store =>
     new Proxy(store, {

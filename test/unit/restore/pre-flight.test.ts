@@ -94,7 +94,9 @@ describe("pre-flight", () => {
     const split = world.source.splits.get("tt");
     if (split !== undefined) split.trimmedTo = 4;
     await expectRefused(world, 1, /function log cannot read split tt again after 000003/, /No older checkpoint/);
-    expect(await requestRestore(world.resources(), { checkpoint: 2, dryRun: true })).toMatchObject({ outcome: "would-restore" });
+    expect(await requestRestore(world.resources(), { checkpoint: 2, dryRun: true })).toMatchObject({
+      outcome: "would-restore",
+    });
   });
 
   it("refuses when a split that came after the cut cannot be read from its beginning", async () => {
@@ -109,11 +111,14 @@ describe("pre-flight", () => {
   it("asks nothing of a split that had ended at the cut", async () => {
     const world = await threeCheckpoints();
     await world.editManifest(1, (manifest) => {
-      for (const split of manifest.functions[0]?.splits ?? []) if (split.split === "tt") Object.assign(split, { ended: true });
+      for (const split of manifest.functions[0]?.splits ?? [])
+        if (split.split === "tt") Object.assign(split, { ended: true });
     });
     const split = world.source.splits.get("tt");
     if (split !== undefined) split.trimmedTo = 12;
-    expect(await requestRestore(world.resources(), { checkpoint: 1, dryRun: true })).toMatchObject({ outcome: "would-restore" });
+    expect(await requestRestore(world.resources(), { checkpoint: 1, dryRun: true })).toMatchObject({
+      outcome: "would-restore",
+    });
   });
 
   it("refuses state of a newer version than the code's", async () => {
@@ -148,7 +153,10 @@ describe("a part that is altered between pre-flight and load", () => {
     const altered = gunzipSync(part.bytes).toString().replace("s1", "s7");
     await put(world, part.path, gzipSync(altered.replace("s2", "s7").replace("s3", "s7")));
     const carryOn = () => carryOnRestore(world.resources(), { deadlineMs: FOREVER, replay: world.replayer() });
-    await expect(carryOn()).rejects.toMatchObject({ kind: "choose-another-checkpoint", message: expect.stringContaining(part.name) });
+    await expect(carryOn()).rejects.toMatchObject({
+      kind: "choose-another-checkpoint",
+      message: expect.stringContaining(part.name),
+    });
 
     await put(world, part.path, part.bytes);
     await expect(carryOn()).rejects.toMatchObject({ message: expect.stringContaining("generation 2") });

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { readControl } from "../../../shared/control/control-steps.ts";
+import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { carryOnRestore } from "../../../shared/restore/carry-on.ts";
 import { recoverFromStorage } from "../../../shared/restore/recover.ts";
 import { requestRestore } from "../../../shared/restore/restore.ts";
@@ -10,7 +10,10 @@ import { RestoreWorld } from "../../support/restore-world.ts";
 
 /** The process died: only storage and the source are left. */
 const nextProcess = ({ stores, source }: RestoreWorld) =>
-  new RestoreWorld({ stores: { storage: stores.storage, control: new HeapControlStore(), state: new HeapStateBackend() }, source });
+  new RestoreWorld({
+    stores: { storage: stores.storage, control: new HeapControlStore(), state: new HeapStateBackend() },
+    source,
+  });
 
 const recover = (world: RestoreWorld) => recoverFromStorage(world.resources(), { replay: world.replayer() });
 

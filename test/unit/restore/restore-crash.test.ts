@@ -1,8 +1,8 @@
 /** A restore that dies at any store call, of the restorer or of the replayed batches, and is carried on by another. */
 import { describe, expect, it } from "vitest";
+import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { carryOnRestore } from "../../../shared/restore/carry-on.ts";
 import { requestRestore } from "../../../shared/restore/restore.ts";
-import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { HeapStateBackend } from "../../../shared/state/heap/heap-state-backend.ts";
 import { Crash, failingStores } from "../../support/failing-stores.ts";
 import { RestoreWorld, type Stores } from "../../support/restore-world.ts";
@@ -36,7 +36,10 @@ async function restore(world: RestoreWorld, stores: Partial<Stores> = {}): Promi
   await carryOnRestore(world.resources(stores), { deadlineMs: FOREVER, replay: world.replayer(stores) });
 }
 
-for (const [name, make] of [["a live app", liveWorld], ["an empty account", emptyAccount]] as const) {
+for (const [name, make] of [
+  ["a live app", liveWorld],
+  ["an empty account", emptyAccount],
+] as const) {
   describe.each([
     ["before it is done", false],
     ["after it is done, its answer lost", true],

@@ -1,8 +1,8 @@
 /** Restores against each other, against handlers and against the source (protocol §8). */
 import { describe, expect, it } from "vitest";
 import { processBatch } from "../../../shared/batch/process-batch.ts";
-import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { ensureControl, readControl } from "../../../shared/control/control-steps.ts";
+import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { birth, readSplit, runSplit } from "../../../shared/control/split-steps.ts";
 import { carryOnRestore } from "../../../shared/restore/carry-on.ts";
 import { requestRestore } from "../../../shared/restore/restore.ts";
@@ -42,13 +42,19 @@ async function goOn(world: RestoreWorld): Promise<void> {
 type Call = readonly [name: string, given: readonly unknown[]];
 const isUpdateOf = ([name, given]: Call, attribute: string): boolean =>
   name === "update" &&
-  ((given[1] as { set?: readonly (readonly [readonly string[], unknown])[] }).set ?? []).some(([path]) => path[0] === attribute);
+  ((given[1] as { set?: readonly (readonly [readonly string[], unknown])[] }).set ?? []).some(
+    ([path]) => path[0] === attribute,
+  );
 
 describe("two restores at once", () => {
   it("of the same checkpoint are one: both carry it on, and it ends once", async () => {
     const world = await twoCheckpoints();
     expect(await requestRestore(world.resources())).toMatchObject({ outcome: "started", generation: 3 - 1 });
-    expect(await requestRestore(world.resources())).toMatchObject({ outcome: "under-way", checkpoint: 2, generation: 2 });
+    expect(await requestRestore(world.resources())).toMatchObject({
+      outcome: "under-way",
+      checkpoint: 2,
+      generation: 2,
+    });
     const outcomes = await Promise.all([carryOn(world), carryOn(world), carryOn(world)]);
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(["finished", "finished", "finished"]);
     await world.expectRunning(2);
@@ -61,7 +67,10 @@ describe("two restores at once", () => {
       const world = await twoCheckpoints();
       await requestRestore(world.resources(), { checkpoint: 2 });
       const later = async () => {
-        expect(await requestRestore(world.resources(), { checkpoint: 1 })).toMatchObject({ outcome: "started", generation: 3 });
+        expect(await requestRestore(world.resources(), { checkpoint: 1 })).toMatchObject({
+          outcome: "started",
+          generation: 3,
+        });
         expect(await carryOn(world)).toMatchObject({ outcome: "finished", checkpoint: 1 });
       };
       const { control, state } = world.stores;
@@ -173,7 +182,10 @@ describe("a handler beside a restore", () => {
   it("left a split unborn: the restore births it, and it starts at its beginning", async () => {
     const world = await twoCheckpoints();
     world.addSplit("uuu", 12);
-    await world.stores.control.update({ partition: "SPLIT#log", sort: "uuu" }, { conditions: [], set: [[["attempt"], { value: 0 }]] });
+    await world.stores.control.update(
+      { partition: "SPLIT#log", sort: "uuu" },
+      { conditions: [], set: [[["attempt"], { value: 0 }]] },
+    );
     await requestRestore(world.resources());
     await carryOn(world);
     expect(await world.splitOf("uuu")).toMatchObject({ phase: "RUNNING", gen: 2, position: "" });
@@ -230,7 +242,10 @@ describe("the replay", () => {
       deadlineMs: FOREVER,
       replay: async ({ split }) => ({ position: (await world.splitOf(split)).position, done: false }),
     });
-    await expect(stuck).rejects.toMatchObject({ kind: "fix-function", message: expect.stringContaining("split s of function log") });
+    await expect(stuck).rejects.toMatchObject({
+      kind: "fix-function",
+      message: expect.stringContaining("split s of function log"),
+    });
   });
 
   it("never runs a split that has not reached until", async () => {

@@ -15,7 +15,14 @@ it("tells the phase of a restore, its parts, and each split's way to until", asy
   await requestRestore(world.resources());
   world.clock.ms += 3_000;
   const loading = await restoreStatus(world.resources());
-  expect(loading).toMatchObject({ phase: "loading", checkpoint: 1, generation: 2, partsLoaded: 0, partsTotal: 3, seconds: 3 });
+  expect(loading).toMatchObject({
+    phase: "loading",
+    checkpoint: 1,
+    generation: 2,
+    partsLoaded: 0,
+    partsTotal: 3,
+    seconds: 3,
+  });
   expect(loading.splits).toEqual([{ function: "log", split: "s", phase: "WAITING", position: "000009" }]);
 
   let duringLoad: unknown;
@@ -44,5 +51,10 @@ it("tells the phase of a restore, its parts, and each split's way to until", asy
   ]);
 
   world.clock.ms += 60_000;
-  expect(await restoreStatus(world.resources())).toMatchObject({ phase: "finished", checkpoint: 1, generation: 2, seconds: 3 });
+  expect(await restoreStatus(world.resources())).toMatchObject({
+    phase: "finished",
+    checkpoint: 1,
+    generation: 2,
+    seconds: 3,
+  });
 });
