@@ -106,7 +106,7 @@ class DynamoDBEngine implements Engine {
   }
 
   checkpoint: Engine["checkpoint"] = (options) => this.core.checkpoint(options);
-  restore: Engine["restore"] = (choice) => this.core.restore(choice);
+  restore: Engine["restore"] = (choice, how) => this.core.restore(choice, how);
   restoreStatus: Engine["restoreStatus"] = () => this.core.restoreStatus();
   drained: Engine["drained"] = () => this.core.drained();
   killWorker: Engine["killWorker"] = async (signal = "SIGKILL") => this.pool.kill(signal);

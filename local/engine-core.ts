@@ -107,12 +107,18 @@ export class EngineCore {
       await this.coordinate(trigger);
       const now = await readControl(control);
       if (now?.phase === "REPLAYING") {
-        throw new TidemarkError("retry", "A restore is under way, so no checkpoint can be taken. Ask again when it is done.");
+        throw new TidemarkError(
+          "retry",
+          "A restore is under way, so no checkpoint can be taken. Ask again when it is done.",
+        );
       }
       const taken = now?.checkpoint;
       if (taken !== undefined && taken.n > before && !taken.open && taken.savepoint === trigger.savepoint) {
         if (taken.status === "COMPLETED") return taken;
-        throw new TidemarkError("retry", `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`);
+        throw new TidemarkError(
+          "retry",
+          `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`,
+        );
       }
       await clock.sleep(POLL_MS);
     }
@@ -120,12 +126,13 @@ export class EngineCore {
 
   /**
    * Restores a checkpoint and waits until every split has been replayed and events flow again.
+   * @param how.wait false: returns once the restore is recorded, which this engine then carries out
    * @throws what `requestRestore` throws; then nothing was changed
    */
-  async restore(choice: RestoreChoice = {}): Promise<RestoreReport> {
+  async restore(choice: RestoreChoice = {}, how: { readonly wait?: boolean } = {}): Promise<RestoreReport> {
     const { control, clock } = this.resources;
     const report = await requestRestore(this.resources, choice);
-    if (report.outcome !== "started" && report.outcome !== "under-way") return report;
+    if (how.wait === false || (report.outcome !== "started" && report.outcome !== "under-way")) return report;
     for (;;) {
       const now = await readControl(control);
       if (now?.phase === "RUNNING" && now.gen >= (report.generation ?? 0)) {

@@ -78,8 +78,11 @@ export interface Engine {
    * @throws TidemarkError `retry` when it was aborted or a restore is under way
    */
   checkpoint(options?: { readonly savepoint?: string }): Promise<CheckpointRecord>;
-  /** Restores a checkpoint and resolves when events flow again. @throws TidemarkError; then nothing was changed */
-  restore(choice?: RestoreChoice): Promise<RestoreReport>;
+  /**
+   * Restores a checkpoint and resolves when events flow again; with `wait: false`, once the restore is recorded.
+   * @throws TidemarkError; then nothing was changed
+   */
+  restore(choice?: RestoreChoice, how?: { readonly wait?: boolean }): Promise<RestoreReport>;
   restoreStatus(): Promise<RestoreStatus>;
   /** Resolves when every source is bounded and all of it is resolved. Follows through crashes and restores. */
   drained(): Promise<void>;
@@ -184,7 +187,9 @@ function check(options: EngineOptions, backend: string): void {
     refuse("Give the engine appModule (a file) or app (with backend heap and inProcess), one of the two.");
   }
   if (options.app !== undefined && !(backend === "heap" && options.inProcess === true)) {
-    refuse('An app that is loaded already can only run with backend: "heap" and inProcess: true. Give appModule instead.');
+    refuse(
+      'An app that is loaded already can only run with backend: "heap" and inProcess: true. Give appModule instead.',
+    );
   }
   if (options.inProcess === true && backend !== "heap") {
     refuse('inProcess is for backend: "heap"; the dynamodb backend runs the app in worker processes.');
@@ -193,6 +198,8 @@ function check(options: EngineOptions, backend: string): void {
     refuse(`workers is ${options.workers}; the heap backend keeps state in one process: leave it out.`);
   }
   if (backend === "dynamodb" && options.storage?.startsWith("memory:") === true) {
-    refuse('The storage memory: is gone with its process, and the dynamodb backend has several. Use file:///folder or s3://bucket/prefix, or backend: "heap".');
+    refuse(
+      'The storage memory: is gone with its process, and the dynamodb backend has several. Use file:///folder or s3://bucket/prefix, or backend: "heap".',
+    );
   }
 }

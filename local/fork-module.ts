@@ -8,7 +8,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
  * @param module a module beside `parent`, without its extension: `"./worker-process"`
  * @param parent the `import.meta.url` of the caller
  */
-export function forkModule(module: string, parent: string, args: readonly string[] = [], options: ForkOptions = {}): ChildProcess {
+export function forkModule(
+  module: string,
+  parent: string,
+  args: readonly string[] = [],
+  options: ForkOptions = {},
+): ChildProcess {
   const extension = path.extname(fileURLToPath(parent));
   const entry = fileURLToPath(new URL(`${module}${extension}`, parent));
   return fork(entry, args, {

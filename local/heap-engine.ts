@@ -51,7 +51,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
       workers: [],
     }),
     checkpoint: (given) => core.checkpoint(given),
-    restore: (choice) => core.restore(choice),
+    restore: (choice, how) => core.restore(choice, how),
     restoreStatus: () => core.restoreStatus(),
     drained: () => core.drained(),
     killWorker: async () => {
@@ -62,7 +62,11 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
     },
     async redeploy(appModule) {
       const next = await loadApp(appModule);
-      settings = workerSettings({ app: describeApp(next), sources: next.sources ?? {} }, { ...options, appModule }, PLACE);
+      settings = workerSettings(
+        { app: describeApp(next), sources: next.sources ?? {} },
+        { ...options, appModule },
+        PLACE,
+      );
       heap.deploy(next);
       options.home_.writeSettings(homeSettings(settings, options, appModule));
     },
@@ -113,10 +117,10 @@ class HeapProcessEngine implements Engine {
   checkpoint: Engine["checkpoint"] = async (given) =>
     (await this.call("checkpoint", given)) as Awaited<ReturnType<Engine["checkpoint"]>>;
 
-  restore: Engine["restore"] = async (choice = {}) => {
+  restore: Engine["restore"] = async (choice = {}, how = {}) => {
     // A function cannot be sent; progress is asked for with restoreStatus.
     const { onProgress: _left, ...sent } = choice;
-    return (await this.call("restore", sent)) as RestoreReport;
+    return (await this.call("restore", sent, how)) as RestoreReport;
   };
 
   restoreStatus: Engine["restoreStatus"] = async () => (await this.callThrough("restoreStatus")) as RestoreStatus;

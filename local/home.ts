@@ -26,6 +26,12 @@ export interface HomeSettings {
   readonly dynamodb: string;
 }
 
+/** Where a live run takes what other commands ask of it: state on its heap is in nobody else's reach. */
+export interface RunAddress extends ProcessIdentity {
+  readonly port: number;
+  readonly token: string;
+}
+
 /** Where the embedded DynamoDB answers. */
 export interface DynamoDBAddress extends ProcessIdentity {
   readonly port: number;
@@ -52,6 +58,9 @@ export interface Home {
   readDynamoDBAddress(): DynamoDBAddress | undefined;
   writeDynamoDBAddress(address: DynamoDBAddress): void;
   removeDynamoDBAddress(): void;
+  readRunAddress(): RunAddress | undefined;
+  writeRunAddress(address: RunAddress): void;
+  removeRunAddress(): void;
 }
 
 /** Opens a home, made if it is missing. */
@@ -86,6 +95,9 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
     writeSettings: (settings) => writeJson(at("settings.json"), settings),
     readDynamoDBAddress: () => readJson<DynamoDBAddress>(at("dynamodb.json"), "Remove it."),
     writeDynamoDBAddress: (address) => writeJson(at("dynamodb.json"), address),
+    readRunAddress: () => readJson<RunAddress>(at("run.json"), "Remove it."),
+    writeRunAddress: (address) => writeJson(at("run.json"), address),
+    removeRunAddress: () => rmSync(at("run.json"), { force: true }),
     removeDynamoDBAddress: () => rmSync(at("dynamodb.json"), { force: true }),
   };
 }
@@ -121,6 +133,7 @@ function readJson<Content>(file: string, wayOut: string): Content | undefined {
 /** Whole or not at all: a reader never meets half a file. */
 function writeJson(file: string, content: object): void {
   const draft = `${file}.draft-${process.pid}`;
-  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`);
+  // Only for the user's eyes: a run's address holds the token that lets others steer it.
+  writeFileSync(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   renameSync(draft, file);
 }

@@ -1,6 +1,6 @@
 /** The clients and the clock of a local process, as `openResources` asks for them. */
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import { type RequestMeter, meterDynamoDB } from "../shared/dynamodb/request-meter.ts";
+import { meterDynamoDB, type RequestMeter } from "../shared/dynamodb/request-meter.ts";
 import { systemClock, systemRandomness } from "../shared/environment.ts";
 import type { Surroundings } from "../shared/lambda/open-resources.ts";
 import type { Observer } from "../shared/observer.ts";

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { AppDescription } from "../shared/app/app-description.ts";
 import type { StartedOptions } from "./engine.ts";
 import type { HomeSettings } from "./home.ts";
-import type { LoadedApp, } from "./worker/worker.ts";
+import type { LoadedApp } from "./worker/worker.ts";
 import type { WorkerSettings } from "./worker/worker-messages.ts";
 
 /** The names of the tables that the embedded engine makes for an app. */

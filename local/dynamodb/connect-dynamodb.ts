@@ -73,7 +73,9 @@ async function start(home: Home): Promise<{ readonly child: ChildProcess; readon
   });
   const says = await new Promise<DynamoDBSays>((resolve) => {
     child.once("message", (message) => resolve(message as DynamoDBSays));
-    child.once("error", (error) => resolve({ type: "failed", error: `The embedded DynamoDB did not start: ${error.message}` }));
+    child.once("error", (error) =>
+      resolve({ type: "failed", error: `The embedded DynamoDB did not start: ${error.message}` }),
+    );
     child.once("exit", (code, signal) =>
       resolve({
         type: "failed",

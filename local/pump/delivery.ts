@@ -14,6 +14,8 @@ import type { EngineObserver } from "../engine-event.ts";
 /** What a Lambda handler answers to an event: the records to deliver again, none for success. */
 export interface BatchAnswer {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
+  /** Why, for people. */
+  readonly reason?: string;
 }
 
 /** Invokes a function with records of a split. A throw, or the death of the invocation, is a failure of the whole batch. */
@@ -75,12 +77,12 @@ async function tryOnce(
   batch: SourceBatch,
 ): Promise<{ readonly rest: readonly SourceRecord[]; readonly error: string }> {
   try {
-    const { batchItemFailures } = await deliver(functionName, batch);
+    const { batchItemFailures, reason } = await deliver(functionName, batch);
     if (batchItemFailures.length === 0) return { rest: [], error: "" };
     const named = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
     const first = batch.records.findIndex((record) => named.has(record.itemIdentifier));
     // As with Lambda, a name that the batch does not hold fails the whole batch.
-    return { rest: batch.records.slice(Math.max(first, 0)), error: "the function reported it" };
+    return { rest: batch.records.slice(Math.max(first, 0)), error: reason ?? "the function reported it" };
   } catch (thrown) {
     return { rest: batch.records, error: describeThrown(thrown) };
   }

@@ -11,7 +11,7 @@ import type { Source } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";
 import type { BatchLimits } from "./batches.ts";
 import { DELIVERY_PAUSES, type Deliver, type DeliveryPauses } from "./delivery.ts";
-import { SplitPump, type SplitProgress } from "./split-pump.ts";
+import { type SplitProgress, SplitPump } from "./split-pump.ts";
 
 export interface PumpOptions extends BatchLimits {
   /** How often each source is asked for new splits, in ms. */
@@ -122,7 +122,9 @@ export class Pump {
       const name = nameOf(functionName, split);
       if (this.splits.has(name)) continue;
       // A parent that the source no longer lists has expired: nothing of it is left to wait for.
-      const unready = parents.some((parent) => listed.has(parent) && !this.splits.get(nameOf(functionName, parent))?.drained);
+      const unready = parents.some(
+        (parent) => listed.has(parent) && !this.splits.get(nameOf(functionName, parent))?.drained,
+      );
       if (unready) {
         this.waiting.add(name);
         continue;

@@ -43,7 +43,7 @@ function answer(method: string, given: readonly unknown[]): Promise<unknown> {
     case "checkpoint":
       return core.checkpoint(given[0] as Parameters<typeof core.checkpoint>[0]);
     case "restore":
-      return core.restore(given[0] as Parameters<typeof core.restore>[0]);
+      return core.restore(...(given as Parameters<typeof core.restore>));
     case "restoreStatus":
       return core.restoreStatus();
     case "drained":

@@ -84,7 +84,8 @@ export class WorkerPool {
    * @returns its pid, or undefined when no worker is up just now
    */
   kill(signal: NodeJS.Signals): number | undefined {
-    const seat = this.seats.find(({ worker, busy }) => busy && worker !== undefined) ?? this.seats.find(({ worker }) => worker);
+    const seat =
+      this.seats.find(({ worker, busy }) => busy && worker !== undefined) ?? this.seats.find(({ worker }) => worker);
     seat?.worker?.kill(signal);
     return seat?.worker?.pid;
   }

@@ -33,7 +33,9 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   } catch (cause) {
     throw refused("is not JSON", cause);
   }
-  const missing = (["app", "tables", "storageUrl", "sources"] as const).filter((part) => settings?.[part] === undefined);
+  const missing = (["app", "tables", "storageUrl", "sources"] as const).filter(
+    (part) => settings?.[part] === undefined,
+  );
   if (missing.length > 0) throw refused(`lacks ${missing.join(", ")}`);
   return settings as Settings;
 }

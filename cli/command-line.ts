@@ -1,0 +1,69 @@
+/**
+ * What every command does the same: where it prints, how it fails, how it ends.
+ *
+ * - stdout: the result; with `--json` one JSON object (or, where a command says so, one a line) and nothing else.
+ * - stderr: progress and errors.
+ * - exit codes: 0 done, 1 failed or different, 2 wrong usage or configuration.
+ */
+import type { Command } from "commander";
+import { TidemarkError } from "../shared/errors.ts";
+
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+/** Options that every command takes. */
+export interface CommonOptions {
+  readonly home?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option("--home <folder>", "the folder of the run's state, settings and checkpoints (default: .tidemark)")
+    .option("--json", "print one JSON object on stdout and nothing else")
+    .option("--verbose", "print an error's stack as well (also: TIDEMARK_DEBUG=1)")
+    .showHelpAfterError("Run with --help for usage.");
+}
+
+/** What an action says about its end. */
+export interface Ending {
+  readonly exitCode: number;
+}
+
+/** Runs a command's action: reports what it throws in one line, and sets the exit code. */
+export async function conclude(options: CommonOptions, action: () => Promise<Ending | undefined>): Promise<void> {
+  try {
+    const ending = await action();
+    process.exitCode = ending?.exitCode ?? 0;
+  } catch (thrown) {
+    reportError(thrown, options);
+    process.exitCode = exitCodeOf(thrown);
+  }
+}
+
+export function exitCodeOf(thrown: unknown): number {
+  return thrown instanceof TidemarkError && thrown.kind === "fix-configuration" ? EXIT_USAGE : EXIT_FAILED;
+}
+
+export function reportError(thrown: unknown, options: CommonOptions): void {
+  const debug = options.verbose === true || (process.env.TIDEMARK_DEBUG ?? "") !== "";
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  // Tidemark's own errors say all that helps; anything else is a defect, whose stack is wanted.
+  const short = thrown instanceof TidemarkError && !debug;
+  process.stderr.write(`error: ${short ? error.message : (error.stack ?? error.message)}\n`);
+  if (debug && error.cause instanceof Error) process.stderr.write(`caused by: ${error.cause.stack}\n`);
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value));
+}
+
+/** Progress for people; never on stdout. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

@@ -1,0 +1,104 @@
+/** `tidemark dead-letters`: the records that were given up, and the way back for them. */
+import type { Command } from "commander";
+import { functionOf, openHomeApp } from "../local/open-home-app.ts";
+import { listDeadLetters, readDeadLetter } from "../shared/dead-letter/dead-letter.ts";
+import { redrive as redriveLetter } from "../shared/dead-letter/redrive.ts";
+import { systemClock } from "../shared/environment.ts";
+import { TidemarkError } from "../shared/errors.ts";
+import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
+
+interface RedriveOptions extends CommonOptions {
+  readonly split?: string;
+  readonly position?: string;
+  readonly all?: boolean;
+}
+
+const LIST_EXAMPLES = `
+Examples:
+  $ tidemark dead-letters list
+  $ tidemark dead-letters list on-time --json
+
+With --json: one JSON object a line, the whole letter.`;
+
+const REDRIVE_EXAMPLES = `
+Examples:
+  $ tidemark dead-letters redrive on-time
+  $ tidemark dead-letters redrive on-time --split flights-1.jsonl --position 000000000042-0000000000003780
+
+The records are delivered again, after everything else of the function, by a live run or the next one. A letter that
+was put back already is left alone, unless --all says otherwise; putting one back twice folds it once.`;
+
+export function addDeadLetters(program: Command): void {
+  const letters = program.command("dead-letters").description("Lists records that were given up, and puts them back.");
+  withCommonOptions(
+    letters
+      .command("list")
+      .description("Lists dead letters, with place and error.")
+      .argument("[function]", "only those of this function"),
+  )
+    .addHelpText("after", LIST_EXAMPLES)
+    .action((name: string | undefined, options: CommonOptions) => conclude(options, () => list(name, options)));
+  withCommonOptions(
+    letters.command("redrive").description("Puts dead letters back.").argument("<function>", "the function's name"),
+  )
+    .option("--split <split>", "only those of this split")
+    .option("--position <position>", "only the one at this position (with --split)")
+    .option("--all", "those that were put back before, too")
+    .addHelpText("after", REDRIVE_EXAMPLES)
+    .action((name: string, options: RedriveOptions) => conclude(options, () => redrive(name, options)));
+}
+
+async function list(name: string | undefined, options: CommonOptions): Promise<undefined> {
+  const app = openHomeApp(options.home);
+  try {
+    if (name !== undefined) functionOf(app.settings, name);
+    let count = 0;
+    for await (const letter of listDeadLetters(await app.storage(), name)) {
+      count += 1;
+      if (options.json === true) printJson(letter);
+      else {
+        const back = letter.redrivenAs === undefined ? "" : ` (put back as ${letter.redrivenAs})`;
+        print(
+          `${letter.at} ${letter.function} ${letter.split} ${letter.position}${back}\n  ${letter.cause} after ${letter.tries} ${letter.tries === 1 ? "try" : "tries"}: ${letter.error}\n  ${JSON.stringify(letter.record)}`,
+        );
+      }
+    }
+    if (options.json !== true) print(count === 0 ? "No dead letters." : `${count} dead letters.`);
+  } finally {
+    await app.close();
+  }
+}
+
+async function redrive(name: string, options: RedriveOptions): Promise<undefined> {
+  if (options.position !== undefined && options.split === undefined) {
+    throw new TidemarkError("fix-configuration", "--position needs --split: a position is one of a split's.");
+  }
+  const app = openHomeApp(options.home);
+  try {
+    const { source } = functionOf(app.settings, name);
+    const storage = await app.storage();
+    const { split, position } = options;
+    if (
+      split !== undefined &&
+      position !== undefined &&
+      (await readDeadLetter(storage, { function: name, split, position })) === undefined
+    ) {
+      throw new TidemarkError(
+        "fix-configuration",
+        `There is no dead letter of ${name} in split ${split} at position ${position}. See: tidemark dead-letters list ${name}.`,
+      );
+    }
+    let redriven = 0;
+    for await (const letter of listDeadLetters(storage, name)) {
+      if (split !== undefined && letter.split !== split) continue;
+      if (position !== undefined && letter.position !== position) continue;
+      if (letter.redrivenAs !== undefined && options.all !== true) continue;
+      await redriveLetter(storage, letter, { clock: systemClock, source });
+      redriven += 1;
+    }
+    if (options.json === true) printJson({ function: name, redriven });
+    else print(redriven === 0 ? "There is nothing to put back." : `${redriven} records were put back.`);
+  } finally {
+    await app.close();
+  }
+}

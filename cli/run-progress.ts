@@ -1,0 +1,118 @@
+/** What a run shows while it runs: a bar on a terminal, plain lines otherwise; on stderr. */
+import { SingleBar } from "cli-progress";
+import type { Engine, EngineProgress } from "../local/engine.ts";
+import type { EngineEvent, EngineObserver } from "../local/engine-event.ts";
+import { note } from "./command-line.ts";
+
+export interface RunProgress {
+  readonly observe: EngineObserver;
+  follow(engine: Engine): void;
+  stop(): void;
+}
+
+const BAR_MS = 250;
+const LINE_MS = 5_000;
+
+export function runProgress(): RunProgress {
+  const terminal = process.stderr.isTTY === true;
+  const bar = terminal
+    ? new SingleBar({
+        format: "{bar} {value}/{total} splits read | {records} records | {rate}/s | checkpoint {checkpoint}",
+        stream: process.stderr,
+        hideCursor: true,
+        clearOnComplete: true,
+        stopOnComplete: false,
+        noTTYOutput: false,
+      })
+    : undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let asking = false;
+  let before = { records: 0, milliseconds: 0 };
+
+  const show = (figures: EngineProgress): void => {
+    const seconds = (figures.milliseconds - before.milliseconds) / 1000;
+    const rate = seconds > 0 ? Math.round((figures.records - before.records) / seconds) : 0;
+    before = figures;
+    const read = figures.splits.filter(({ drained }) => drained).length;
+    const checkpoint = figures.checkpoint?.n ?? 0;
+    if (bar === undefined) {
+      note(
+        `${figures.records} records (${rate}/s), ${read} of ${figures.splits.length} splits read, checkpoint ${checkpoint}`,
+      );
+    } else {
+      bar.setTotal(Math.max(1, figures.splits.length));
+      bar.update(read, { records: figures.records, rate, checkpoint });
+    }
+  };
+
+  return {
+    observe(event) {
+      const line = inWords(event);
+      // A line above the bar; the bar draws itself again.
+      if (line !== undefined) note(terminal ? `\r\x1b[2K${line}` : line);
+    },
+    follow(engine) {
+      bar?.start(1, 0, { records: 0, rate: 0, checkpoint: 0 });
+      timer = setInterval(
+        () => {
+          if (asking) return;
+          asking = true;
+          engine
+            .progress()
+            .then((figures) => {
+              if (timer !== undefined) show(figures);
+            })
+            // The next look tells more: a worker is just being replaced.
+            .catch(() => {})
+            .finally(() => {
+              asking = false;
+            });
+        },
+        bar === undefined ? LINE_MS : BAR_MS,
+      );
+    },
+    stop() {
+      clearInterval(timer);
+      timer = undefined;
+      bar?.stop();
+    },
+  };
+}
+
+/** One line for what a person wants to know; undefined for the rest. */
+export function inWords(event: EngineEvent): string | undefined {
+  switch (event.type) {
+    case "checkpoint-completed":
+      return `Checkpoint ${event.checkpoint} completed: ${event.keys} keys, ${event.bytes} bytes, ${event.milliseconds} ms.`;
+    case "checkpoint-aborted":
+      return `Checkpoint ${event.checkpoint} aborted: ${event.reason}`;
+    case "restore-started":
+      return `Restore of checkpoint ${event.checkpoint} started (generation ${event.generation}).`;
+    case "restore-loaded":
+      return `Checkpoint ${event.checkpoint} loaded: ${event.keys} keys, ${event.milliseconds} ms.`;
+    case "restore-finished":
+      return `Restore of checkpoint ${event.checkpoint} finished: ${event.milliseconds} ms.`;
+    case "dead-letter":
+      return `Dead letter: ${event.function}, split ${event.split}, position ${event.position}: ${event.error}`;
+    case "record-failed":
+      return `Failed (try ${event.tries}): ${event.function}, split ${event.split}, position ${event.position}: ${event.error}`;
+    case "split-stopped":
+      return `Split ${event.split} of ${event.function} stopped at ${event.position} after ${event.deadLetters} dead letters: ${event.error}`;
+    case "hole":
+      return `Hole (${event.hole.cause}): ${event.function}, split ${event.split}.`;
+    case "worker-ended":
+      return event.expected
+        ? undefined
+        : `A worker (pid ${event.pid}) ended with ${event.how}; another takes its place.`;
+    case "source-failed":
+      return `The source of ${event.function} failed: ${event.error}`;
+    case "coordinator-failed":
+      return `The coordinator failed and tries again: ${event.error}`;
+    case "delivery-failed":
+      return event.tries === 3
+        ? `A batch of ${event.function}, split ${event.split}, keeps failing: ${event.error}`
+        : undefined;
+    default:
+      return undefined;
+  }
+}
