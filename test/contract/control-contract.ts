@@ -84,12 +84,14 @@ export function controlContract(name: string, start: () => Promise<ControlStoreU
     });
 
     it("takes values from the attributes as they were before the write", async () => {
-      const key = await stored({ position: "7", attempt: 4, barriers: { "1": "3" }, pendingEpoch: 2 });
+      const key = await stored({ position: "7", attempt: 4, barriers: { "1": "3" }, pendingEpoch: 2, x: 1, y: 2 });
       await store.update(key, {
         conditions: [],
         set: [
-          [path("barriers", 2), attribute("position")],
           [path("position"), value("9")],
+          [path("barriers", 2), attribute("position")],
+          [path("x"), attribute("y")],
+          [path("y"), attribute("x")],
           [path("epoch"), attribute("pendingEpoch")],
           [path("attemptBefore"), attribute("attempt")],
           [path("first"), { attribute: path("barriers", 1) }],
@@ -102,6 +104,8 @@ export function controlContract(name: string, start: () => Promise<ControlStoreU
         attempt: 5,
         attemptBefore: 4,
         barriers: { "1": "3", "2": "7" },
+        x: 2,
+        y: 1,
         epoch: 2,
         first: "3",
       });

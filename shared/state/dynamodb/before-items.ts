@@ -54,7 +54,7 @@ export class BeforeItemNames {
 }
 
 /**
- * Completes at most 100 items by the before-items they name; items that were removed meanwhile are left out.
+ * Completes items, at most 100 of which name a before-item; those that were removed meanwhile are left out.
  * Costs a request only if an item names one, and two more for those that were rewritten meanwhile.
  */
 export async function withBeforeItems(

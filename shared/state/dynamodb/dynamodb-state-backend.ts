@@ -40,9 +40,6 @@ const ITEM_BYTES_MARGIN = 2 * 1024;
 
 const LOAD_CONCURRENCY = 4;
 
-/** Items whose before-items are read at once during a scan: at most 13 MB of them are held at a time. */
-const SCAN_CHUNK_ITEMS = 32;
-
 export class DynamoDBStateBackend implements StateBackend {
   readonly itemBytesMax = ITEM_BYTES_MAX;
   readonly #options: DynamoDBStateOptions;
@@ -161,25 +158,14 @@ export class DynamoDBStateBackend implements StateBackend {
         this.#options.client.send(request),
       );
       after = page.LastEvaluatedKey;
-      const end = after && encodeCursor(after);
-      let decoded = (page.Items ?? []).map(fromItem);
-      // A small state can name a large before-image: a page of those is given out in parts.
-      while (decoded.length > SCAN_CHUNK_ITEMS && decoded.some(({ beforeItem }) => beforeItem !== undefined)) {
-        const chunk = decoded.slice(0, SCAN_CHUNK_ITEMS);
-        decoded = decoded.slice(SCAN_CHUNK_ITEMS);
-        const last = chunk.at(-1)?.item.key ?? "";
-        yield { items: await this.#complete(table, chunk), cursor: encodeCursor(itemKey(last, gen)) };
-      }
-      yield { items: await this.#complete(table, decoded), cursor: end };
+      // Before-items are scanned too, each beside its main item: no page of 1 MB holds more than three.
+      const complete = await withBeforeItems(this.#options, table, (page.Items ?? []).map(fromItem));
+      yield { items: complete.map(({ item }) => item), cursor: after && encodeCursor(after) };
     } while (after !== undefined);
   }
 
   removeOlderGenerations(scope: StateScope, deadlineMs: number): Promise<boolean> {
     return removeGenerationsBelow(this.#options, this.#options.tableOf(scope.function), scope.generation, deadlineMs);
-  }
-
-  async #complete(table: string, decoded: Parameters<typeof withBeforeItems>[2]): Promise<StateItem[]> {
-    return (await withBeforeItems(this.#options, table, decoded)).map(({ item }) => item);
   }
 
   /** @returns false when the condition failed. */
