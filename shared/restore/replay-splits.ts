@@ -6,8 +6,8 @@
  * - A split runs only after its parents do, and a function's redriven dead letters after all its other splits.
  */
 import pMap from "p-map";
+import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { invariant } from "../errors.ts";
-import { REDRIVE_SPLIT } from "../source/redrive/redrive-letter.ts";
 import type { SplitDescription } from "../source/source.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
 import { type FlippedSplit, flipSplits } from "./flip-splits.ts";
