@@ -4,8 +4,7 @@
  * Stricter than `JSON.stringify`, which drops `undefined` and functions, writes NaN as null and calls `toJSON`: each
  * of these would make the state in memory differ from the state that is loaded later. `toJSON` is never called.
  * Accepted: null, booleans, text with a UTF-8 form, numbers that DynamoDB can hold, arrays without holes, and plain
- * objects. An own property named `__proto__` is a property like any other; nothing here copies objects, so it never
- * becomes a prototype.
+ * objects. Members without a name, and such named `__proto__`, are refused: stores refuse or lose them.
  *
  * Two walks: the first only answers yes, without keeping a path, since it runs for every state written; the second
  * runs when the first said no, and says where and why.
@@ -67,6 +66,11 @@ function isNested(value: unknown, depthLeft: number): boolean {
     if (!isWellFormed(name)) return false;
   }
   return Object.getOwnPropertySymbols(value).length === 0;
+}
+
+/** DynamoDB refuses a member without a name; "__proto__" is lost on the way by more than one JSON and DynamoDB library. */
+function isStorableName(name: string): boolean {
+  return name !== "" && name !== "__proto__" && isWellFormed(name);
 }
 
 function isStorableNumber(number: number): boolean {
@@ -161,14 +165,7 @@ function explainObject(object: object, place: Place, defect: MakeDefect): JsonDe
   if (prototype !== Object.prototype && prototype !== null) return explainInstance(object, defect);
   for (const name in object) {
     const inside = within(place, name, object);
-    if (!isWellFormed(name)) {
-      const path = jsonPath(inside.root, inside.segments);
-      return {
-        path,
-        what: "has a name with a lone surrogate, which UTF-8 cannot hold",
-        wayOut: "Use name.toWellFormed().",
-      };
-    }
+    if (!isStorableName(name)) return explainName(name, jsonPath(inside.root, inside.segments));
     const found = explain((object as Record<string, unknown>)[name], inside);
     if (found !== undefined) return found;
   }
@@ -176,6 +173,19 @@ function explainObject(object: object, place: Place, defect: MakeDefect): JsonDe
   if (symbol === undefined) return undefined;
   const path = jsonPath(place.root, [...place.segments, symbol]);
   return { path, what: "has a symbol for its name", wayOut: "Name properties by strings." };
+}
+
+function explainName(name: string, path: string): JsonDefect {
+  if (name === "")
+    return { path, what: "has an empty name, which DynamoDB refuses", wayOut: "Give the property a name." };
+  if (name === "__proto__") {
+    return { path, what: "has a name that is not safe to store", wayOut: "Give the property another name." };
+  }
+  return {
+    path,
+    what: "has a name with a lone surrogate, which UTF-8 cannot hold",
+    wayOut: "Use name.toWellFormed().",
+  };
 }
 
 const WAYS_OUT: { readonly [className: string]: string } = {
