@@ -127,10 +127,13 @@ function restoreProgress(): { show(status: RestoreStatus): void; stop(): void } 
     let last = "";
     return {
       show(status) {
-        const line = statusInWords(status).replace(/, [^,:]*(?= s\.| ms\.)/, "");
-        const key = `${status.phase} ${status.partsLoaded} ${replayed(status).left}`;
-        if (key !== last) note(line);
-        last = key;
+        const { left, total } = replayed(status);
+        const line =
+          status.phase === "loading"
+            ? `Loading: ${status.partsLoaded} of ${status.partsTotal} parts.`
+            : `Replaying: ${total - left} of ${total} splits done.`;
+        if (line !== last) note(line);
+        last = line;
       },
       stop() {},
     };

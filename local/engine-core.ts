@@ -53,6 +53,8 @@ export class EngineCore {
   private readonly options: CoreOptions;
   private readonly pump: Pump;
   private loop: Promise<void> | undefined;
+  /** No periodic checkpoint begins any more; a last one may still be asked for. */
+  private ending = false;
   private stopping = false;
   private turn: Promise<unknown> = Promise.resolve();
   private completed = 0;
@@ -153,8 +155,9 @@ export class EngineCore {
 
   /** Lets batches that are under way end. With `checkpoint`, takes a last one of all that was processed. */
   async stop(options: { readonly checkpoint?: boolean } = {}): Promise<void> {
-    await this.pump.stop();
+    this.ending = true;
     try {
+      await this.pump.stop();
       if (options.checkpoint === true) await this.checkpoint();
     } finally {
       this.stopping = true;
@@ -166,7 +169,7 @@ export class EngineCore {
   private async coordinateForEver(): Promise<void> {
     const { clock } = this.resources;
     let failures = 0;
-    while (!this.stopping) {
+    while (!this.ending) {
       try {
         await this.coordinate(undefined);
         failures = 0;
@@ -175,7 +178,7 @@ export class EngineCore {
         this.options.observe({ type: "coordinator-failed", error: describeThrown(thrown) });
       }
       let leftMs = Math.min(FAILED_PAUSE_MS_MAX, this.options.coordinatorMs * 2 ** Math.min(failures, 10));
-      for (; leftMs > 0 && !this.stopping; leftMs -= 50) await clock.sleep(Math.min(50, leftMs));
+      for (; leftMs > 0 && !this.ending; leftMs -= 50) await clock.sleep(Math.min(50, leftMs));
     }
   }
 
