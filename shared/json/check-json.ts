@@ -63,7 +63,7 @@ function isNested(value: unknown, depthLeft: number): boolean {
   for (const name in value) {
     const inner: unknown = (value as Record<string, unknown>)[name];
     if (!isScalar(inner) && !isNested(inner, depthLeft - 1)) return false;
-    if (!isWellFormed(name)) return false;
+    if (!isStorableName(name)) return false;
   }
   return Object.getOwnPropertySymbols(value).length === 0;
 }
