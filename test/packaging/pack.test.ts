@@ -74,7 +74,13 @@ beforeAll(async () => {
     cwd: project,
   });
   await writeFile(path.join(project, "app.ts"), userApp);
+  await writeFile(
+    path.join(project, "visits.jsonl"),
+    '{"page":"/","at":1}\n{"page":"/","at":5}\n{"page":"/about","at":3}\n',
+  );
 }, 300_000);
+
+const tidemark = (...args: string[]) => run("npx", ["--no-install", "tidemark", ...args], { cwd: project });
 
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -128,11 +134,35 @@ describe("the packed package, installed into an empty project", () => {
     expect(installed).toEqual([]);
   });
 
-  test("loads the app module, which is TypeScript, on this version of Node", async () => {
-    const loader = path.join(project, "node_modules/tidemark/dist/local/load-app.js");
-    const script = `const { loadApp } = await import(${JSON.stringify(loader)}); console.log((await loadApp("app.ts")).name);`;
+  test("offers the engine on a subpath", async () => {
+    const script = 'console.log(typeof (await import("tidemark/local")).startEngine);';
     const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", script], { cwd: project });
-    expect(stdout).toBe("site\n");
+    expect(stdout).toBe("function\n");
+  });
+
+  test("answers npx tidemark --help", async () => {
+    const { stdout } = await tidemark("--help");
+    expect(stdout).toContain("tidemark run my-app.ts");
+  });
+
+  test("runs an app module that is TypeScript, on this version of Node", async () => {
+    const { stdout } = await tidemark(
+      "run",
+      "app.ts",
+      "--source",
+      "visits=visits.jsonl",
+      "--backend",
+      "heap",
+      "--json",
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ records: 3 });
+  });
+
+  test("asks for the emulator by name, with the line that installs it, when a run needs it", async () => {
+    await expect(tidemark("run", "app.ts", "--source", "visits=visits.jsonl")).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("npm install dynalite"),
+    });
   });
 
   test("ships compiled files, the licence and the changelog only", async () => {
