@@ -32,7 +32,7 @@ async function load(file: string): Promise<unknown> {
   try {
     const namespace = (
       TYPESCRIPT.has(path.extname(file))
-        ? await createJiti(pathToFileURL(file).href).import(file)
+        ? await createJiti(pathToFileURL(file).href, { interopDefault: false }).import(file)
         : await import(pathToFileURL(file).href)
     ) as { readonly default?: unknown };
     return namespace.default;

@@ -1,0 +1,167 @@
+import { appendFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
+import { type Spawned, startTidemark, tidemark } from "../support/spawned-cli.ts";
+
+const app = "test/support/counting-app.ts";
+let files: EventFiles;
+let started: Spawned[];
+
+beforeEach(() => {
+  files = writeEventFiles({ files: 2, events: 60, keys: 4 });
+  started = [];
+});
+afterEach(async () => {
+  for (const { child, ended } of started) {
+    child.kill("SIGKILL");
+    await ended;
+  }
+  files.remove();
+});
+
+const home = () => ["--home", files.home];
+const runArguments = (...more: string[]) => ["run", app, ...home(), "--source", `events=${files.glob}`, ...more];
+
+function start(...args: string[]): Spawned {
+  const spawned = startTidemark(args, { TIDEMARK_TEST_DELAY_MS: "2" });
+  started.push(spawned);
+  return spawned;
+}
+
+async function expectStates(): Promise<void> {
+  const { code, stdout } = await tidemark(["state", "get", "counting", ...home()]);
+  expect(code).toBe(0);
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { key: string; state: unknown });
+  expect(new Map(lines.map(({ key, state }) => [key, state]))).toEqual(files.expected());
+}
+
+async function json(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await tidemark([...args, "--json"]);
+  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout.trim().split("\n")).toHaveLength(1);
+  return JSON.parse(stdout);
+}
+
+describe("tidemark run", () => {
+  test("reads files to their end, takes a last checkpoint, and prints one object with --json", async () => {
+    expect(await json(...runArguments("--batch-size", "20"))).toMatchObject({
+      ...{ app: "counts", backend: "dynamodb", records: 120, batches: 6, drained: true },
+      checkpoints: { completed: 1, aborted: 0, last: 1 },
+      requests: { commands: { PutItem: expect.any(Number) } },
+    });
+    await expectStates();
+    expect(await json("checkpoints", ...home())).toMatchObject({
+      app: "counts",
+      checkpoints: [{ checkpoint: 1, status: "completed", lineage: "live", keys: 4, holes: 0 }],
+    });
+    expect(await json("state", "get", "counting", "k1", ...home())).toMatchObject({ key: "k1", stateVersion: 1 });
+  });
+
+  test("is refused on a home that another run works on, by the pid of that one", async () => {
+    const first = start(...runArguments("--keep-running"));
+    await first.says("Running counts");
+    const second = await tidemark(runArguments());
+    expect(second.code).toBe(2);
+    expect(second.stderr).toContain(`Another run (pid ${first.child.pid}) works on the home`);
+    first.child.kill("SIGINT");
+    expect((await first.ended).code).toBe(0);
+  });
+
+  test("killed with all it was doing goes on where it was", async () => {
+    const first = start(...runArguments("--batch-size", "10", "--checkpoint-interval", "50ms"));
+    await first.says("Checkpoint 2 completed");
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const second = await json(...runArguments());
+    expect(second).toMatchObject({ drained: true });
+    await expectStates();
+  });
+});
+
+describe("tidemark restore", () => {
+  test("without a run loads the checkpoint, and the next run replays", async () => {
+    await json(...runArguments());
+    appendFileSync(path.join(files.folder, "events-0.jsonl"), `${JSON.stringify({ key: "late", n: 5 })}\n`);
+    await json(...runArguments());
+    expect(await json("restore", "--checkpoint", "1", "--dry-run", ...home())).toMatchObject({
+      ...{ outcome: "would-restore", checkpoint: 1, keys: 4, end: "unchanged" },
+    });
+    expect(await json("restore", "--checkpoint", "1", ...home())).toMatchObject({ checkpoint: 1, end: "loaded" });
+    expect((await tidemark(["state", "get", "counting", "late", ...home()])).code).toBe(1);
+    await json(...runArguments());
+    await expectStates();
+  });
+
+  test.each(["dynamodb", "heap"])("beside a live run on %s waits until that run has replayed", async (backend) => {
+    const run = start(...runArguments("--keep-running", "--backend", backend));
+    await run.says("Running counts");
+    const taken = await json("checkpoint", "--savepoint", "early", ...home());
+    expect(taken).toMatchObject({ status: "COMPLETED", savepoint: "early" });
+    const restored = await json("restore", "--savepoint", "early", ...home());
+    expect(restored).toMatchObject({ outcome: "finished", end: "finished", checkpoint: taken.checkpoint });
+    expect(await json("restore", "--status", ...home())).toMatchObject({
+      phase: "finished",
+      checkpoint: taken.checkpoint,
+    });
+    await run.says("Restore of checkpoint");
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
+    await json(...runArguments("--backend", backend));
+    if (backend === "dynamodb") await expectStates();
+  });
+});
+
+describe("tidemark dead-letters", () => {
+  test("lists what was given up, and puts it back", async () => {
+    appendFileSync(path.join(files.folder, "events-1.jsonl"), `{"key":"bad"}\n{"key":"worse","n":-1}\n`);
+    await json(...runArguments());
+    const { stdout } = await tidemark(["dead-letters", "list", ...home(), "--json"]);
+    const letters = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(letters).toMatchObject([
+      { function: "counting", split: "events-1.jsonl", cause: "refused", tries: 1 },
+      { function: "counting", split: "events-1.jsonl", cause: "failed", tries: 2, error: "Error: n is -1" },
+    ]);
+    expect(await json("checkpoints", ...home())).toMatchObject({ checkpoints: [{ holes: 1 }] });
+    expect(await json("dead-letters", "redrive", "counting", ...home())).toEqual({ function: "counting", redriven: 2 });
+    expect(await json("dead-letters", "redrive", "counting", "--split", "events-0.jsonl", ...home())).toMatchObject({
+      redriven: 0,
+    });
+  });
+});
+
+describe("the command line", () => {
+  test.each([
+    [["run"], "missing required argument 'app'"],
+    [["run", "nowhere.ts"], "There is no app module"],
+    [["run", app, "--sorce", "x=y"], "Did you mean --source"],
+    [["run", app, "--source", "flights"], "NAME=BINDING"],
+    [["run", app, "--checkpoint-interval", "5"], "500ms, 5s, 1m"],
+    [["run", app, "--backend", "disk"], "Allowed choices are dynamodb, heap"],
+    [["chekpoint"], "Did you mean checkpoint"],
+    [["checkpoints"], "Nothing has run on the home"],
+    [["restore", "--checkpoint", "1", "--savepoint", "x"], "give one of them"],
+    [["restore", "--before", "soon"], "ISO 8601"],
+    [["dead-letters", "redrive", "counting", "--position", "1"], "--position needs --split"],
+  ])("refuses %j with exit code 2", async (args, message) => {
+    const where = args[0] === "chekpoint" ? [] : home();
+    const { code, stdout, stderr } = await tidemark([...args, ...where]);
+    expect(stderr).toContain(message);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+
+  test.each([[["--help"]], [["run", "--help"]], [["restore", "--help"]], [["state", "get", "--help"]]])(
+    "explains itself with examples: %j",
+    async (args) => {
+      const { code, stdout } = await tidemark(args);
+      expect(code).toBe(0);
+      expect(stdout).toContain("$ tidemark");
+    },
+  );
+});

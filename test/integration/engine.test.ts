@@ -1,0 +1,117 @@
+import { rmSync } from "node:fs";
+import path from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { type Engine, type EngineOptions, startEngine } from "../../local/engine.ts";
+import type { EngineEvent } from "../../local/engine-event.ts";
+import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
+import type { Counted } from "../support/counting-app.ts";
+
+const appModule = "test/support/counting-app.ts";
+let files: EventFiles;
+let engine: Engine | undefined;
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await engine?.stop();
+  engine = undefined;
+  files.remove();
+});
+
+async function start(options: EngineOptions = {}, events: EngineEvent[] = []): Promise<Engine> {
+  const observe = (event: EngineEvent) => void events.push(event);
+  engine = await startEngine({ home: files.home, appModule, sources: { events: files.glob }, observe, ...options });
+  return engine;
+}
+
+async function states(of: Engine): Promise<Map<string, Counted>> {
+  const found = new Map<string, Counted>();
+  let cursor: string | undefined;
+  do {
+    const page = await of.statePage("counting", cursor);
+    for (const { key, state } of page.states) found.set(key, state as unknown as Counted);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  return found;
+}
+
+describe.each(["dynamodb", "heap"] as const)("an engine on %s", (backend) => {
+  test("folds every event once, though its worker is killed in the middle of batches", async () => {
+    files = writeEventFiles({ files: 2, events: 300, keys: 7 });
+    vi.stubEnv("TIDEMARK_TEST_DELAY_MS", "1");
+    const events: EngineEvent[] = [];
+    const running = await start({ backend, batchRecords: 50, checkpointIntervalMs: 100 }, events);
+    for (const goal of [50, 200]) {
+      while ((await running.progress()).records < goal) await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(await running.killWorker("SIGKILL")).toBeGreaterThan(0);
+    }
+    await running.drained();
+    expect(await states(running)).toEqual(files.expected());
+    const deaths = events.filter((event) => event.type === "worker-ended" && event.how === "SIGKILL");
+    expect(deaths.length).toBeGreaterThanOrEqual(2);
+  });
+
+  test("goes on after it was stopped, on the same home", async () => {
+    files = writeEventFiles({ files: 2, events: 120, keys: 5 });
+    vi.stubEnv("TIDEMARK_TEST_DELAY_MS", "1");
+    const first = await start({ backend, batchRecords: 20 });
+    while ((await first.progress()).records < 40) await new Promise((resolve) => setTimeout(resolve, 5));
+    await first.stop({ checkpoint: true });
+    const second = await start({ backend, batchRecords: 20 });
+    await second.drained();
+    expect((await second.progress()).records).toBeLessThanOrEqual(200);
+    expect(await states(second)).toEqual(files.expected());
+  });
+
+  test("restores a checkpoint and replays to the same state", async () => {
+    files = writeEventFiles({ files: 2, events: 100, keys: 5 });
+    const running = await start({ backend, batchRecords: 10 });
+    await running.checkpoint({ savepoint: "early" });
+    await running.drained();
+    await running.checkpoint();
+    const report = await running.restore({ savepoint: "early" });
+    expect(report).toMatchObject({ outcome: "finished", checkpoint: 1 });
+    expect((await running.progress()).phase).toBe("RUNNING");
+    expect(await states(running)).toEqual(files.expected());
+    expect(await running.restoreStatus()).toMatchObject({ phase: "finished", checkpoint: 1 });
+  });
+});
+
+describe("an engine", () => {
+  test("keeps the old version when the new one cannot be loaded, and replaces it otherwise", async () => {
+    files = writeEventFiles({ files: 1, events: 30, keys: 3 });
+    const running = await start();
+    await expect(running.redeploy(path.join(files.folder, "nowhere.ts"))).rejects.toThrow("There is no app module");
+    const before = (await running.progress()).workers;
+    await running.redeploy(appModule);
+    expect((await running.progress()).workers).not.toEqual(before);
+    await running.drained();
+    expect(await states(running)).toEqual(files.expected());
+  });
+
+  test("on a heap without checkpoints starts from the beginning", async () => {
+    files = writeEventFiles({ files: 1, events: 30, keys: 3 });
+    const first = await start({ backend: "heap", inProcess: true });
+    await first.drained();
+    await first.stop();
+    rmSync(path.join(files.home, "checkpoints"), { recursive: true, force: true });
+    const second = await start({ backend: "heap", inProcess: true });
+    await second.drained();
+    expect((await second.progress()).records).toBe(30);
+    expect(await states(second)).toEqual(files.expected());
+  });
+
+  test.each([
+    [{ backend: "disk" as never }, 'must be "dynamodb" or "heap"'],
+    [{ workers: 0 }, "workers is 0"],
+    [{ batchRecords: 20_000 }, "at most 10,000"],
+    [{ backend: "heap" as const, workers: 2 }, "one process"],
+    [{ storage: "memory:" }, "is gone with its process"],
+    [{ storage: "ftp://x" }, "ftp: is no scheme"],
+    [{ inProcess: true }, "inProcess is for"],
+    [{ sources: {} }, "--source events=PATH"],
+    [{ sources: { events: "/nowhere/at/all.jsonl" } }, "/nowhere/at/all.jsonl"],
+  ])("refuses %j with what to do", async (options, message) => {
+    files = writeEventFiles({ files: 1, events: 1, keys: 1 });
+    await expect(start(options)).rejects.toThrow(message);
+  });
+});

@@ -1,0 +1,40 @@
+/**
+ * An app whose state tells whether each event was folded once and in order: a count, and a chain that depends on the
+ * order. `TIDEMARK_TEST_DELAY_MS` slows `handle` down, so that a test can strike in the middle of a batch.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { defineApp, defineFunction } from "../../shared/index.ts";
+
+export const Event = z.object({ key: z.string(), n: z.int() });
+
+export interface Counted {
+  readonly count: number;
+  /** By split: a key's events come from several, and only those of one are in order. */
+  readonly chains: { readonly [split: string]: number };
+}
+
+export const link = (chain: number, n: number): number => (chain * 31 + n) % 1_000_003;
+
+const delayMs = Number(process.env.TIDEMARK_TEST_DELAY_MS ?? 0);
+
+export const counting = defineFunction({
+  name: "counting",
+  event: Event,
+  key: (event) => event.key,
+  state: { initial: (): Counted => ({ count: 0, chains: {} }) },
+  handle: async (state, event, { split }) => {
+    if (delayMs > 0) await sleep(delayMs);
+    if (event.n < 0) throw new Error(`n is ${event.n}`);
+    return {
+      count: state.count + 1,
+      chains: { ...state.chains, [split]: link(state.chains[split] ?? 0, event.n) },
+    };
+  },
+});
+
+export default defineApp({
+  name: "counts",
+  functions: [{ function: counting, source: "events" }],
+  deadLetters: { triesMax: 2 },
+});
