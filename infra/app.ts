@@ -3,4 +3,4 @@ import { App } from "aws-cdk-lib";
 import exampleApp from "../functions/app.ts";
 import { ExampleStack } from "./example-stack.ts";
 
-new ExampleStack(new App(), "TidemarkExample", { app: exampleApp });
+new ExampleStack(new App(), "TidemarkExample", { app: exampleApp, streams: { flights: "flights" } });

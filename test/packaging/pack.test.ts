@@ -165,6 +165,16 @@ describe("the packed package, installed into an empty project", () => {
     });
   });
 
+  test("has every file that its manifest names", async () => {
+    const { exports, bin } = JSON.parse(
+      await readFile(path.join(project, "node_modules/tidemark/package.json"), "utf8"),
+    );
+    const named = Object.values<string | { types: string; default: string }>({ ...exports, ...bin });
+    const files = named.flatMap((entry) => (typeof entry === "string" ? [entry] : [entry.types, entry.default]));
+    expect(files).toContain("./dist/shared/lambda/index.js");
+    expect(files.filter((file) => !existsSync(path.join(project, "node_modules/tidemark", file)))).toEqual([]);
+  });
+
   test("ships compiled files, the licence and the changelog only", async () => {
     const { stdout } = await run("tar", ["-tzf", tarball]);
     const top = new Set(

@@ -1,24 +1,18 @@
-import { App } from "aws-cdk-lib";
+import { App, Duration, Stack } from "aws-cdk-lib";
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
+import exampleApp from "../../../functions/app.ts";
+import { TidemarkFunction } from "../../../infra/constructs/tidemark-function.ts";
 import { ExampleStack } from "../../../infra/example-stack.ts";
-import type { AppDefinition } from "../../../shared/app/define-app.ts";
-
-const binding = (name: string): AppDefinition["functions"][number] => ({
-  source: "events",
-  function: {
-    name,
-    event: { "~standard": { version: 1, vendor: "test", validate: (value) => ({ value }) } },
-    key: String,
-    state: { initial: () => 0 },
-    handle: (state) => state,
-  },
-});
+import { describeApp } from "../../../shared/app/app-description.ts";
+import { readSettings, SETTINGS_VARIABLE } from "../../../shared/lambda/settings.ts";
 
 let template: Template;
 beforeAll(() => {
-  const app: AppDefinition = { name: "example", functions: [binding("on-time"), binding("chain")] };
-  template = Template.fromStack(new ExampleStack(new App(), "Example", { app }));
+  // Bundling is tested by the app's own test.
+  const app = new App({ context: { "aws:cdk:bundling-stacks": [] } });
+  const stack = new ExampleStack(app, "Example", { app: exampleApp, streams: { flights: "all-flights" } });
+  template = Template.fromStack(stack);
 }, 180_000);
 
 const keySchema = (partition: string, sort: string) => ({
@@ -98,8 +92,48 @@ describe("the example stack", () => {
     expect(Object.keys(template.findOutputs("*")).sort()).toEqual([
       "CheckpointBucket",
       "ControlTable",
-      "StateTablechain",
+      "StateTablehashchain",
       "StateTableontime",
     ]);
   });
+
+  test("runs each function of the app and the coordinator on Node 22", () => {
+    template.resourceCountIs("AWS::Lambda::Function", 3);
+    template.allResourcesProperties("AWS::Lambda::Function", { Runtime: "nodejs22.x", Handler: "index.handler" });
+  });
+
+  test("gives every function the same settings, with the names of this stack's tables and bucket", () => {
+    const written = Object.values(template.findResources("AWS::Lambda::Function")).map((resource) => {
+      return resource.Properties.Environment.Variables[SETTINGS_VARIABLE]["Fn::Join"][1];
+    });
+    // A name known only at deployment stands as a reference between the pieces of JSON around it.
+    const text = written[0].map((piece: string | { Ref: string }) => (typeof piece === "string" ? piece : piece.Ref));
+    const settings = readSettings({ [SETTINGS_VARIABLE]: text.join("") });
+    const tables = Object.keys(template.findResources("AWS::DynamoDB::Table"));
+    expect([settings.tables?.control, ...Object.values(settings.tables?.state ?? {})].sort()).toEqual(tables.sort());
+    expect(settings.storageUrl).toBe(`s3://${Object.keys(template.findResources("AWS::S3::Bucket"))[0]}`);
+    expect(settings.sources).toEqual({ flights: "kinesis:all-flights" });
+    expect(settings.app).toEqual(describeApp(exampleApp));
+    for (const other of written) expect(other).toEqual(written[0]);
+  });
+
+  test("lets an event function touch its own state table and no other's", () => {
+    const logicalId = (type: string, part: string) =>
+      Object.keys(template.findResources(type)).find((id) => id.startsWith(part));
+    const policies = Object.entries(template.findResources("AWS::IAM::Policy"));
+    const allowed = (part: string) => JSON.stringify(policies.filter(([id]) => id.startsWith(`Function${part}`)));
+    const onTime = logicalId("AWS::DynamoDB::Table", "Stateontime");
+    const hashChain = logicalId("AWS::DynamoDB::Table", "Statehashchain");
+    expect(allowed("ontime")).toContain(onTime);
+    expect(allowed("ontime")).not.toContain(hashChain);
+    expect(allowed("coordinator")).toContain(onTime);
+    expect(allowed("coordinator")).toContain(hashChain);
+  });
+});
+
+test("a function without an entry is refused at synth time, by name", () => {
+  const stack = new Stack(new App(), "Empty");
+  expect(
+    () => new TidemarkFunction(stack, "F", { folder: "no-such", settings: "{}", timeout: Duration.minutes(1) }),
+  ).toThrow("Write functions/no-such/handler.ts");
 });
