@@ -1,8 +1,11 @@
 import { appendFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
 import { type Spawned, startTidemark, tidemark } from "../support/spawned-cli.ts";
+
+// Each test starts several processes from TypeScript, on machines that have more to do.
+vi.setConfig({ testTimeout: 240_000 });
 
 const app = "test/support/counting-app.ts";
 let files: EventFiles;

@@ -6,6 +6,8 @@ import type { EngineEvent } from "../../local/engine-event.ts";
 import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
 import type { Counted } from "../support/counting-app.ts";
 
+vi.setConfig({ testTimeout: 240_000 });
+
 const appModule = "test/support/counting-app.ts";
 let files: EventFiles;
 let engine: Engine | undefined;
