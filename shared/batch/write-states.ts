@@ -66,7 +66,7 @@ export async function writeStates(
   return progress;
 }
 
-type Progress = { -readonly [name in keyof Written]: Written[name] };
+export type Progress = { -readonly [name in keyof Written]: Written[name] };
 
 async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): Promise<void> {
   let fold: KeyFold = first;
@@ -108,8 +108,8 @@ async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): 
 const reaches = (fold: KeyFold, index: number): boolean => (fold.folded.at(-1) ?? -1) >= index;
 
 /** Folds a key's events anew, up to the batch's first failure; a throw becomes that failure. */
-async function foldAgain(
-  scope: WriteScope,
+export async function foldAgain(
+  scope: Pick<WriteScope, keyof FoldScope | "eventAt">,
   key: string,
   base: StateItem | undefined,
   indexes: readonly number[],
@@ -124,11 +124,16 @@ async function foldAgain(
       await fold.fold(event, index);
     } catch (thrown) {
       if (isNewerStateVersion(thrown)) throw thrown;
-      progress.failure = { index, thrown };
+      fail(progress, { index, thrown });
       break;
     }
   }
   return fold;
+}
+
+/** Keys are written side by side and fail in any order: the first record that failed is what counts. */
+function fail(progress: Progress, failure: NonNullable<Written["failure"]>): void {
+  if (progress.failure === undefined || failure.index < progress.failure.index) progress.failure = failure;
 }
 
 /**
@@ -146,7 +151,7 @@ async function sealOrLocate(scope: WriteScope, fold: KeyFold, progress: Progress
       try {
         seal(scope, stepwise, v);
       } catch (thrown) {
-        progress.failure = { index, thrown };
+        fail(progress, { index, thrown });
         return undefined;
       }
     }
