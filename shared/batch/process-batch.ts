@@ -26,7 +26,7 @@ import { type FoldableEvent, KeyFold } from "./key-fold.ts";
 import { type Prepared, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
 import type { StateCache } from "./state-cache.ts";
-import { type WriteScope, type Written, writeStates } from "./write-states.ts";
+import { foldAgain, type Progress, type WriteScope, type Written, writeStates } from "./write-states.ts";
 
 /** What batches of one function run on. */
 export interface BatchEngine {
@@ -94,15 +94,27 @@ class Batch {
     const givenUp = this.givenUp(begun.split);
     const prepared = await this.prepare(begun.split, records, givenUp);
     const items = await this.load(begun.split.gen, prepared);
-    const entered = await this.enter(begun, prepared);
+    const folded = await this.foldEntered({ begun, epoch, prepared, items: items.found, fromCache: items.fromCache });
+    const written = await writeStates(this.writeScope(begun, epoch, prepared), folded.folds.values(), folded.failure);
+    const cacheHits = items.fromCache.size;
+    return this.end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
+  }
+
+  private async foldEntered(batch: Parameters<Batch["fold"]>[0]): Promise<Folded> {
+    const { begun } = batch;
+    const entered = await this.enter(begun, batch.prepared);
+    if (entered === undefined) return this.fold(batch);
+    let folded: Folded;
     try {
-      const folded = await this.fold({ begun, epoch, prepared, items: items.found });
-      const written = await writeStates(this.writeScope(begun, epoch, prepared), folded.folds.values(), folded.failure);
-      return await this.end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits: items.cacheHits });
+      folded = await this.fold(batch);
     } catch (fault) {
-      if (entered !== undefined) await this.leave(begun, entered);
+      // The fault that brought us here is the one to report.
+      await this.leave(begun, entered).catch(() => undefined);
       throw fault;
     }
+    // Before any write: a record that was folded must not end as a dead letter because its invocation died of a store.
+    if (folded.failure === undefined) await this.leave(begun, entered);
+    return folded;
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
@@ -212,7 +224,7 @@ class Batch {
   private async load(
     generation: number,
     prepared: readonly Prepared[],
-  ): Promise<{ readonly found: Map<string, StateItem>; readonly cacheHits: number }> {
+  ): Promise<{ readonly found: Map<string, StateItem>; readonly fromCache: ReadonlySet<string> }> {
     const { cache, definition, resources } = this.engine;
     const found = new Map<string, StateItem>();
     const unknown = new Set<string>();
@@ -222,12 +234,12 @@ class Batch {
       if (cached === undefined) unknown.add(entry.context.key);
       else found.set(entry.context.key, cached);
     }
-    const cacheHits = found.size;
+    const fromCache = new Set(found.keys());
     if (unknown.size > 0) {
       const loaded = await resources.state.load({ function: definition.name, generation }, [...unknown]);
       for (const [key, item] of loaded) found.set(key, item);
     }
-    return { found, cacheHits };
+    return { found, fromCache };
   }
 
   /**
@@ -257,18 +269,15 @@ class Batch {
     return before;
   }
 
-  /** The process lives, so the mark is taken back: what failed was the infrastructure, and that is no try. */
+  /** `handle` did not kill the process, so the mark is taken back: what fails from here on is the infrastructure. */
   private async leave({ split, attempt }: Begun, before: Failing): Promise<void> {
-    try {
-      await enterRecord(this.engine.resources.control, this.place, {
-        attempt,
-        generation: split.gen,
-        phase: split.phase,
-        failing: before,
-      });
-    } catch {
-      // The fault that brought us here is the one to report.
-    }
+    const left = await enterRecord(this.engine.resources.control, this.place, {
+      attempt,
+      generation: split.gen,
+      phase: split.phase,
+      failing: before,
+    });
+    if (left === undefined) throw this.takenOver();
   }
 
   private async fold(batch: {
@@ -276,6 +285,7 @@ class Batch {
     readonly epoch: number;
     readonly prepared: readonly Prepared[];
     readonly items: ReadonlyMap<string, StateItem>;
+    readonly fromCache: ReadonlySet<string>;
   }): Promise<Folded> {
     const { clock, app } = this.engine.resources;
     const scope = this.foldScope(batch.begun, batch.epoch);
@@ -304,7 +314,13 @@ class Batch {
             if (waited) await pending;
           } catch (thrown) {
             if (isNewerStateVersion(thrown)) throw thrown;
-            return { folds, deadLetters, folded, failure: { index, thrown }, stoppedAt: undefined };
+            let failure: Written["failure"] = { index, thrown };
+            if (batch.fromCache.has(fold.key) && this.engine.cache?.get(fold.key) === fold.base) {
+              const again = await this.foldLoaded(batch, fold, index);
+              folds.set(fold.key, again.fold);
+              failure = again.failure;
+            }
+            if (failure !== undefined) return { folds, deadLetters, folded, failure, stoppedAt: undefined };
           }
           folded += 1;
           break;
@@ -328,6 +344,21 @@ class Batch {
       }
     }
     return { folds, deadLetters, folded, failure: undefined, stoppedAt: undefined };
+  }
+
+  /** A throw over the worker's own copy of a state says nothing: the copy may be out of date. */
+  private async foldLoaded(
+    { begun, epoch, prepared }: Parameters<Batch["fold"]>[0],
+    { key, folded }: KeyFold,
+    index: number,
+  ): Promise<{ readonly fold: KeyFold; readonly failure: Written["failure"] }> {
+    const { cache, definition, resources } = this.engine;
+    cache?.forget(key);
+    const scope = { function: definition.name, generation: begun.split.gen };
+    const loaded = (await resources.state.load(scope, [key])).get(key);
+    const progress: Progress = { failure: undefined, triedTo: "", conflicts: 0 };
+    const fold = await foldAgain(this.writeScope(begun, epoch, prepared), key, loaded, [...folded, index], progress);
+    return { fold, failure: progress.failure };
   }
 
   private foldScope({ split }: Begun, epoch: number): ConstructorParameters<typeof KeyFold>[0] {
