@@ -1,0 +1,331 @@
+/** Records that the user's code cannot fold: it throws at them, or dies of them; and what is none of their fault. */
+import { describe, expect, it } from "vitest";
+import { StateCache } from "../../shared/batch/state-cache.ts";
+import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
+import { defineFunction } from "../../shared/function/define-function.ts";
+import { settled } from "../support/every-call.ts";
+import type { Call } from "../support/faulty-stores.ts";
+import {
+  checkpointLogs,
+  expectAllResolved,
+  expectExactlyOnce,
+  expectPromise,
+  liveLogs,
+  readManifestOf,
+} from "../support/oracle.ts";
+import { HOUR_MS, logFunction, MINUTE_MS, TestWorld } from "../support/test-world.ts";
+
+const deadLetterAt = (position: string) => ({ cause: "dead-letter", from: position, to: position, records: 1 });
+
+async function letters(world: TestWorld): Promise<{ position: string; cause: string; tries: number; error: string }[]> {
+  const found = [];
+  for await (const letter of listDeadLetters(world.stores.storage)) found.push(letter);
+  return found;
+}
+
+describe("a poison record while a checkpoint waits", () => {
+  it("is reported by its position, with all before it committed", async () => {
+    const world = new TestWorld();
+    world.split("s", "abac");
+    world.behaviour = { poison: ["s3"] };
+    const result = await world.deliver("s", 1, 4);
+    expect(result.failedFrom?.position).toBe("000003");
+    expect(result.error).toMatchObject({ kind: "fix-function", message: "Error: cannot fold s3" });
+    expect(await world.itemOf("s")).toMatchObject({ position: "000002", failing: { position: "000003", tries: 1 } });
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ a: ["s1"], b: ["s2"] });
+  });
+
+  it("never blocks the barrier: attemptedTo comes down to what was tried", async () => {
+    const world = new TestWorld();
+    world.split("s", "abac");
+    world.behaviour = { poison: ["s3"] };
+    await world.deliver("s", 1, 4);
+    expect((await world.itemOf("s"))?.attemptedTo).toBe("000002");
+    const n = await world.checkpoint();
+    const { functions } = await readManifestOf(world, n);
+    expect(functions[0]?.splits).toMatchObject([{ split: "s", position: "000002", holes: [] }]);
+    await expectPromise(world);
+  });
+
+  it("keeps what a failed batch may have written above the position, even when a second fold found it", async () => {
+    const world = new TestWorld();
+    world.split("s", "abc");
+    world.split("t", "a");
+    await world.deliver("s", 1, 1);
+    // b (s2) is written with c (s3); then a rival's write of a makes s1's key fold again, and that fold throws.
+    world.split("s", "ab");
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "state.write a");
+    let folds = 0;
+    const definition = logFunction("log", (id) => {
+      if (id === "s4" && ++folds === 2) throw new Error("cannot fold s4 on that state");
+    });
+    const running = world.deliver("s", 2, 5, { process: slow, definition });
+    await gate.reached;
+    await world.deliver("t", 1, 1);
+    gate.release();
+    const result = await running;
+    expect(result.failedFrom?.position).toBe("000004");
+    // s5 was written with b: the split is not clean until the batch is through.
+    expect(await world.itemOf("s")).toMatchObject({ position: "000003", attemptedTo: "000005" });
+    await world.deliverUntilDone("s", 4, 5);
+    await expectPromise(world);
+  });
+
+  it("becomes a dead letter after its tries, and a hole in the same End that passes it", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "abacb");
+    world.behaviour = { poison: ["s3"] };
+    expect(await world.deliverUntilDone("s", 1, 5)).toBe(4);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000005", holes: [deadLetterAt("000003")] });
+    expect((await world.itemOf("s"))?.failing).toBeUndefined();
+    expect(await letters(world)).toMatchObject([
+      { position: "000003", cause: "failed", tries: 3, error: "Error: cannot fold s3" },
+    ]);
+    expect(world.ofType("dead-letter")).toHaveLength(1);
+    const n = await world.checkpoint();
+    expect((await readManifestOf(world, n)).functions[0]?.splits[0]?.holes).toEqual([deadLetterAt("000003")]);
+    await expectPromise(world);
+  });
+
+  it("is a hole of the cut that comes after it, and of no cut before", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "ab!!ac");
+    world.behaviour = { poison: ["s5"] };
+    await world.deliverUntilDone("s", 1, 3);
+    const first = await world.checkpoint();
+    await world.deliverUntilDone("s", 4, 6);
+    const second = await world.checkpoint();
+    const holesOf = async (n: number) => (await readManifestOf(world, n)).functions[0]?.splits[0]?.holes;
+    expect(await holesOf(first)).toEqual([deadLetterAt("000003")]);
+    expect(await holesOf(second)).toEqual([{ cause: "dead-letter", from: "000003", to: "000005", records: 3 }]);
+    await world.restore({ checkpoint: first });
+    world.behaviour = {};
+    await world.drain();
+    await expectPromise(world);
+  });
+
+  it("is cut exactly where a later dead letter has widened its hole before the coordinator came to read it", async () => {
+    const world = new TestWorld();
+    world.split("s", "ab!!c");
+    await world.deliver("s", 1, 3);
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "state.scan ");
+    const late = world.start();
+    const lateGate = late.pauseAt((call) => call.step === "control.list SPLIT#log");
+    const running = world.coordinate({ request: {}, process: slow });
+    await gate.reached;
+    // Another coordinator reads the cut only after the hole of s3 has become that of s3 and s4.
+    const carriedOn = world.coordinate({ process: late });
+    await lateGate.reached;
+    await world.deliver("s", 4, 5);
+    lateGate.release();
+    await carriedOn;
+    gate.release();
+    await running;
+    const holes = (await readManifestOf(world, 1)).functions[0]?.splits[0]?.holes;
+    expect(holes).toEqual([{ cause: "dead-letter", from: "000003", to: "000003" }]);
+    await expectPromise(world);
+  });
+
+  it("that was skipped before a later record of its key was written: after a crash its hole is noted all the same", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "aaa");
+    world.behaviour = { poison: ["s2"] };
+    await world.deliver("s", 1, 3);
+    const dying = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+    await settled(world.deliver("s", 2, 3, { process: dying }));
+    expect((await liveLogs(world)).get("a")).toEqual(["s1", "s3"]);
+    await world.deliverUntilDone("s", 2, 3);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000003", holes: [deadLetterAt("000002")] });
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("of two that fail in one batch, the first one is reported and nothing between them is lost", async () => {
+    const world = new TestWorld();
+    world.split("s", "abaaaaaaaaaaaacc");
+    // Both keys come out as what is no JSON: b at s2; a at s14, found later, since more folds are looked through.
+    const definition = defineFunction({
+      name: "log",
+      event: logFunction("log").event,
+      key: (event) => event.key,
+      state: { initial: () => ({ log: [] as (string | number)[] }) },
+      handle: (state, { id }) => ({ log: [...state.log, id === "s2" || id === "s14" ? Number.NaN : id] }),
+    });
+    const result = await world.deliver("s", 1, 16, { definition });
+    expect(result.failedFrom?.position).toBe("000002");
+    expect(result.error?.message).toContain("state.log[0] is NaN");
+    expect((await world.itemOf("s"))?.position).toBe("000001");
+    await world.deliverUntilDone("s", 2, 16);
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+
+  it("costs no try where only a worker's own copy of the state was out of date", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "aa");
+    world.split("t", "a");
+    const definition = defineFunction({
+      name: "log",
+      event: logFunction("log").event,
+      key: (event) => event.key,
+      state: { initial: () => ({ log: [] as string[] }) },
+      handle: (state, { id }) => {
+        if (id === "s2" && !state.log.includes("t1")) throw new Error("s2 comes after t1");
+        return { log: [...state.log, id] };
+      },
+    });
+    const cache = new StateCache();
+    await world.deliver("s", 1, 1, { definition, cache });
+    await world.deliver("t", 1, 1, { definition });
+    await world.deliver("s", 2, 2, { definition, cache });
+    expect((await liveLogs(world)).get("a")).toEqual(["s1", "t1", "s2"]);
+    expect(world.ofType("record-failed")).toEqual([]);
+  });
+});
+
+describe("a record that kills the process", () => {
+  it("is found by halving, becomes a dead letter after its tries, and loses nothing beside it", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "abcabcab");
+    world.behaviour = { killers: ["s5"] };
+    await world.deliverUntilDone("s", 1, 8);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000008", holes: [deadLetterAt("000005")] });
+    expect(await letters(world)).toMatchObject([
+      { position: "000005", cause: "failed", tries: 3, error: expect.stringContaining("process died") },
+    ]);
+    await expectAllResolved(world);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("lets the barrier pass once it is given up, with the hole before the cut", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "abcd");
+    world.behaviour = { killers: ["s2"] };
+    await settled(world.deliver("s", 1, 4, { process: world.start() }));
+    world.clock.planned.push(() => world.deliverUntilDone("s", 1, 4));
+    const n = await world.checkpoint();
+    const split = (await readManifestOf(world, n)).functions[0]?.splits[0];
+    expect(split).toMatchObject({ holes: [deadLetterAt("000002")] });
+    expect((await checkpointLogs(world, n)).get("b")).toBeUndefined();
+    await expectPromise(world);
+  });
+
+  it("that no longer kills is folded, and no try is left of it", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "ab");
+    world.behaviour = { killers: ["s2"] };
+    for (let i = 0; i < 4; i += 1) await settled(world.deliver("s", 1, 2, { process: world.start() }));
+    world.behaviour = {};
+    await world.deliverUntilDone("s", 1, 2);
+    expect((await world.itemOf("s"))?.failing).toBeUndefined();
+    expect(await letters(world)).toEqual([]);
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+});
+
+describe("what is no fault of the record costs no try", () => {
+  const dies = (step: string) => (call: Call) => (call.step === step ? "dies before" : undefined);
+
+  it.each(["begin s", "state.load a", "state.write a", "end s"])(
+    "an invocation that dies of its store, twenty times, at %s",
+    async (step) => {
+      const world = new TestWorld({ triesMax: 2 });
+      world.split("s", "a");
+      for (let i = 0; i < 20; i += 1) await settled(world.deliver("s", 1, 1, { process: world.start(dies(step)) }));
+      await world.deliverUntilDone("s", 1, 1);
+      expect(await letters(world)).toEqual([]);
+      expect(await world.itemOf("s")).toMatchObject({ position: "000001", holes: [] });
+      await expectExactlyOnce(world);
+    },
+  );
+
+  it.each([
+    ["everything", () => true],
+    ["the state table", (call: Call) => call.store === "state"],
+    ["writes of state", (call: Call) => call.step.startsWith("state.write")],
+    ["Ends", (call: Call) => call.step.startsWith("end")],
+    ["the storage of dead letters", (call: Call) => call.store === "storage"],
+  ])("throttling of %s for an hour: nothing is dead-lettered, everything is applied afterwards", async (_, hit) => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "abcab!ca");
+    await world.deliver("s", 1, 2);
+    const untilMs = world.clock.now() + HOUR_MS;
+    const throttled = world.start((call) => (world.clock.now() < untilMs && hit(call) ? "refused" : undefined));
+    for (; world.clock.now() < untilMs; world.clock.ms += MINUTE_MS) {
+      await settled(world.deliver("s", 3, 8, { process: throttled }));
+    }
+    expect((await letters(world)).filter(({ cause }) => cause === "failed")).toEqual([]);
+    await world.deliverUntilDone("s", 3, 8);
+    expect(await letters(world)).toMatchObject([{ position: "000006", cause: "refused" }]);
+    expect((await world.itemOf("s"))?.holes).toEqual([deadLetterAt("000006")]);
+    await expectAllResolved(world);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
+
+describe("too many dead letters in a row", () => {
+  it("stop the split, say so, and lose nothing: it goes on with a version that takes the record", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "a!!!!b");
+    const result = await world.deliver("s", 1, 6);
+    expect(result.failedFrom?.position).toBe("000005");
+    expect(result.error).toMatchObject({
+      kind: "fix-function",
+      message: expect.stringContaining("3 records in a row"),
+    });
+    expect(world.ofType("split-stopped")).toMatchObject([{ position: "000005", deadLetters: 3 }]);
+    for (let i = 0; i < 20; i += 1) expect((await world.deliver("s", 5, 6)).failedFrom?.position).toBe("000005");
+    expect(await letters(world)).toHaveLength(3);
+    // The barrier passes meanwhile.
+    await world.checkpoint();
+
+    const lenient = defineFunction({
+      ...logFunction("log"),
+      event: {
+        "~standard": {
+          version: 1,
+          vendor: "test",
+          validate: (value: unknown) => ({ value: { key: "x", ...(value as object) } }),
+        },
+      },
+      key: (event: { readonly key: string }) => event.key,
+      handle: (state: { log: string[] }, event: { id?: string }) => ({ log: [...state.log, event.id ?? ""] }),
+    } as never);
+    const { failedFrom } = await world.deliver("s", 5, 6, { definition: lenient as never });
+    expect(failedFrom).toBeUndefined();
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ a: ["s1"], b: ["s6"], x: ["s5"] });
+    expect(await world.itemOf("s")).toMatchObject({ position: "000006", consecutiveDeadLetters: 0 });
+  });
+
+  it("are counted over batches, and from the start after a record that is folded", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "!!a!!!b!");
+    for (const n of [1, 2, 3, 4, 5, 6]) expect((await world.deliver("s", n, n)).failedFrom).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(3);
+    expect((await world.deliver("s", 7, 8)).failedFrom).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(1);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("stop a function that throws at everything as well, without using up its records", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 2, triesMax: 2 });
+    world.split("s", "aaaaaaa");
+    world.behaviour = { poison: ["s1", "s2", "s3", "s4", "s5", "s6", "s7"] };
+    for (let i = 0; i < 50; i += 1) {
+      const from = Number((await world.itemOf("s"))?.position || "0") + 1;
+      await world.deliver("s", from, 7);
+    }
+    expect(await letters(world)).toHaveLength(2);
+    world.behaviour = {};
+    await world.drain();
+    expect((await liveLogs(world)).get("a")).toEqual(["s3", "s4", "s5", "s6", "s7"]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
