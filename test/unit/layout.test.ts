@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, "../..");
 
 async function sources(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const folder of ["shared", "functions", "local", "cli", "infra", "bench"]) {
+  for (const folder of ["shared", "functions", "local", "cli", "infra"]) {
     for (const entry of await readdir(path.join(root, folder), { recursive: true })) {
       if (!entry.endsWith(".ts")) continue;
       const file = `${folder}/${entry.split(path.sep).join("/")}`;
