@@ -42,8 +42,21 @@ export interface LetterPlace {
   readonly position: Position;
 }
 
+/**
+ * Writes a letter, over an earlier one of the same record if there is one. Never blindly: a write that arrives long after
+ * its caller died must not undo `redrivenAs`, or the record could be folded a second time. One PUT, as a rule.
+ */
 export async function writeDeadLetter(storage: CheckpointStorage, letter: DeadLetter): Promise<void> {
-  await storage.write(deadLetterPath(letter), one(encode(letter)));
+  const path = deadLetterPath(letter);
+  for (;;) {
+    if ((await storage.createExclusively(path, encode(letter))) === "created") return;
+    const found = await readDeadLetter(storage, letter);
+    // Removed by hand meanwhile: the next turn creates it.
+    if (found === undefined) continue;
+    const { redrivenAs } = found.letter;
+    const next: DeadLetter = redrivenAs === undefined ? letter : { ...letter, redrivenAs };
+    if ((await storage.replace(path, encode(next), found.version)) === "replaced") return;
+  }
 }
 
 export async function readDeadLetter(
@@ -103,8 +116,4 @@ function parse(text: string, path: string): DeadLetter {
     "fix-configuration",
     `${path} is of format ${JSON.stringify(letter.format)} version ${JSON.stringify(letter.formatVersion)}; this Tidemark reads dead letters of versions up to ${DEAD_LETTER_FORMAT_VERSION}. Update tidemark.`,
   );
-}
-
-async function* one(chunk: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield chunk;
 }
