@@ -1,13 +1,14 @@
 import { appendFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { compiled } from "../support/compiled-tree.ts";
 import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
 import { type Spawned, startTidemark, tidemark } from "../support/spawned-cli.ts";
 
-// Each test starts several processes from TypeScript, on machines that have more to do.
+// Each test starts several processes, on machines that may have more to do.
 vi.setConfig({ testTimeout: 240_000 });
 
-const app = "test/support/counting-app.ts";
+const app = compiled("test/support/counting-app.ts");
 let files: EventFiles;
 let started: Spawned[];
 
@@ -143,10 +144,10 @@ describe("the command line", () => {
   test.each([
     [["run"], "missing required argument 'app'"],
     [["run", "nowhere.ts"], "There is no app module"],
-    [["run", app, "--sorce", "x=y"], "Did you mean --source"],
-    [["run", app, "--source", "flights"], "NAME=BINDING"],
-    [["run", app, "--checkpoint-interval", "5"], "500ms, 5s, 1m"],
-    [["run", app, "--backend", "disk"], "Allowed choices are dynamodb, heap"],
+    [["run", "APP", "--sorce", "x=y"], "Did you mean --source"],
+    [["run", "APP", "--source", "flights"], "NAME=BINDING"],
+    [["run", "APP", "--checkpoint-interval", "5"], "500ms, 5s, 1m"],
+    [["run", "APP", "--backend", "disk"], "Allowed choices are dynamodb, heap"],
     [["chekpoint"], "Did you mean checkpoint"],
     [["checkpoints"], "Nothing has run on the home"],
     [["restore", "--checkpoint", "1", "--savepoint", "x"], "give one of them"],
@@ -154,7 +155,7 @@ describe("the command line", () => {
     [["dead-letters", "redrive", "counting", "--position", "1"], "--position needs --split"],
   ])("refuses %j with exit code 2", async (args, message) => {
     const where = args[0] === "chekpoint" ? [] : home();
-    const { code, stdout, stderr } = await tidemark([...args, ...where]);
+    const { code, stdout, stderr } = await tidemark([...args.map((arg) => (arg === "APP" ? app : arg)), ...where]);
     expect(stderr).toContain(message);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });

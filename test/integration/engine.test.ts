@@ -1,14 +1,16 @@
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { type Engine, type EngineOptions, startEngine } from "../../local/engine.ts";
+import type { Engine, EngineOptions } from "../../local/engine.ts";
 import type { EngineEvent } from "../../local/engine-event.ts";
+import { compiled } from "../support/compiled-tree.ts";
 import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
 import type { Counted } from "../support/counting-app.ts";
 
 vi.setConfig({ testTimeout: 240_000 });
 
-const appModule = "test/support/counting-app.ts";
+const { startEngine }: typeof import("../../local/engine.ts") = await import(compiled("local/engine.ts"));
+const appModule = compiled("test/support/counting-app.ts");
 let files: EventFiles;
 let engine: Engine | undefined;
 

@@ -1,10 +1,10 @@
-/** The command line as its users run it: a process of its own, from the sources. */
+/** The command line as its users run it: a process of its own, from compiled sources. */
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { compiled } from "./compiled-tree.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
-const jiti = pathToFileURL(path.join(root, "node_modules/jiti/lib/jiti-register.mjs")).href;
+const main = compiled("cli/main.ts");
 
 export interface Spawned {
   readonly child: ChildProcess;
@@ -17,7 +17,7 @@ export interface Spawned {
 }
 
 export function startTidemark(args: readonly string[], env: NodeJS.ProcessEnv = {}): Spawned {
-  const child = spawn(process.execPath, ["--import", jiti, path.join(root, "cli/main.ts"), ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
