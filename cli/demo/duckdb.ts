@@ -44,9 +44,7 @@ export async function* keyedJson(
   connection: DuckDBConnection,
   sql: string,
 ): AsyncGenerator<readonly [key: string, json: string]> {
-  for await (const rows of await connection.stream(sql)) {
-    for (let row = 0; row < rows.rowCount; row++) {
-      yield [String(rows.getColumnVector(0).getItem(row)), String(rows.getColumnVector(1).getItem(row))];
-    }
+  for await (const rows of (await connection.stream(sql)).yieldRows()) {
+    for (const [key, json] of rows) yield [String(key), String(json)];
   }
 }
