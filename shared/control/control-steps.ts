@@ -5,7 +5,7 @@
  * - Each step may be repeated: a repeat after a lost answer changes nothing or is told apart by its condition.
  * - A step that was not applied changed nothing; the caller reads control and follows what it finds.
  */
-import type { CheckpointingMode } from "./control.ts";
+
 import { invariant, TidemarkError } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import {
@@ -18,6 +18,7 @@ import {
   path,
   value,
 } from "./conditional-write.ts";
+import type { CheckpointingMode } from "./control.ts";
 import {
   asControl,
   type CheckpointRecord,

@@ -7,7 +7,7 @@
  * - Coordinator and restorer steps carry the generation they act for, and the epoch or target must grow.
  * - A repeat after a lost answer changes nothing.
  */
-import type { CheckpointingMode } from "./control.ts";
+
 import { invariant } from "../errors.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
@@ -24,7 +24,7 @@ import {
   path,
   value,
 } from "./conditional-write.ts";
-import type { Control } from "./control.ts";
+import type { CheckpointingMode, Control } from "./control.ts";
 import { ensureControl } from "./control-steps.ts";
 import type { ControlAttributes, ControlStore } from "./control-store.ts";
 import type { Hole } from "./hole.ts";

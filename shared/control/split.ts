@@ -7,8 +7,9 @@
  * - `epoch <= pendingEpoch <= control.epoch`.
  * - An item without `epoch` is unborn: it belongs to no generation yet, and nothing may be processed on it.
  */
-import type { CheckpointingMode } from "./control.ts";
+
 import type { Position } from "../source/position.ts";
+import type { CheckpointingMode } from "./control.ts";
 import type { ControlAttributes } from "./control-store.ts";
 import type { Hole } from "./hole.ts";
 
