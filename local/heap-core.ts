@@ -22,7 +22,8 @@ export interface HeapCoreOptions {
 }
 
 const DISCOVERY_MS = 1_000;
-const COORDINATOR_MS = 200;
+/** Looking at control costs nothing here, and a checkpoint begins the sooner when it is due. */
+const COORDINATOR_MS = 50;
 
 export class HeapCore {
   readonly core: EngineCore;

@@ -1,4 +1,5 @@
 /** Feeds one split to its function: one batch at a time, in order, from where control says the split stands. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { readSplit } from "../../shared/control/split-steps.ts";
 import { describeThrown } from "../../shared/errors.ts";
 import { BEGINNING, type Position } from "../../shared/source/position.ts";
@@ -105,6 +106,9 @@ export class SplitPump {
     this.records += records.length;
     this.batches += 1;
     this.invocations += invocations;
+    // Where functions run in this process, one batch follows another without a turn of the event loop: the coordinator,
+    // whose every step waits for one, would take no checkpoint under load.
+    await nextTurn();
     return true;
   }
 }
