@@ -87,17 +87,16 @@ export function createFunctionHandler(
   }
   const source = resources.sourceOf(functionName);
   const base: BatchEngine = { resources, definition, source, ...(cacheItems ? { cache: new StateCache() } : {}) };
-  let engine: BatchEngine | undefined;
-  const engineWithRetention = async (): Promise<BatchEngine> => {
+  /** Asked at every batch: it may be changed while this environment lives, and sources know for how long they may not ask. */
+  const engine = async (): Promise<BatchEngine> => {
     const retentionMs = await source.retentionMs();
-    engine = retentionMs === undefined ? base : { ...base, retentionMs };
-    return engine;
+    return retentionMs === undefined ? base : { ...base, retentionMs };
   };
   return {
     async fold({ split, records }, { deadlineMs }) {
       try {
         const request = { split, records, role: { phase: "RUNNING" }, deadlineMs } as const;
-        const { failedFrom, error } = await processBatch(engine ?? (await engineWithRetention()), request);
+        const { failedFrom, error } = await processBatch(await engine(), request);
         return failedFrom === undefined ? ALL_RESOLVED : failedAt(failedFrom.itemIdentifier, error?.message);
       } catch (thrown) {
         const first = records[0];
@@ -106,11 +105,7 @@ export function createFunctionHandler(
       }
     },
     async replay({ split, generation }, { deadlineMs }) {
-      const { position, done } = await replaySplit(engine ?? (await engineWithRetention()), {
-        split,
-        generation,
-        deadlineMs,
-      });
+      const { position, done } = await replaySplit(await engine(), { split, generation, deadlineMs });
       return { position, done };
     },
   };

@@ -99,6 +99,6 @@ export interface SourceReader {
 export interface Source {
   readonly events: SourceEvents;
   readonly reader: SourceReader;
-  /** How long the source keeps a record, in ms; undefined: for ever. */
+  /** How long the source keeps a record, in ms; undefined: for ever. Asked at every batch: an answer that costs a call is kept for a minute. */
   retentionMs(): Promise<number | undefined>;
 }
