@@ -11,13 +11,13 @@
  */
 
 import { checkState } from "../function/check-state.ts";
-import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
+import type { FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
 import { freezeDeep } from "../json/freeze-deep.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
-import type { SourceRecord } from "../source/source.ts";
 import { ABSENT, type Image, type StateItem } from "../state/state-item.ts";
+import type { PreparedBatch } from "./prepare.ts";
 
 /** What all folds of a batch have in common. */
 export interface FoldScope {
@@ -31,13 +31,9 @@ export interface FoldScope {
   readonly epoch: number;
   /** Checkpoints up to here have their outcome. */
   readonly resolved: number;
-}
-
-/** An event ready to be folded. */
-export interface FoldableEvent {
-  readonly record: SourceRecord;
-  readonly event: unknown;
-  readonly context: EventContext;
+  /** All records of the batch come after it. */
+  readonly after: Position;
+  readonly batch: PreparedBatch;
 }
 
 /** An image as the fold works on it: `undefined` stands for ABSENT, since null is what `handle` returns to clear a key. */
@@ -49,7 +45,6 @@ export class KeyFold {
   readonly base: StateItem | undefined;
   /** Indexes of the folded events within the batch, in order. */
   readonly folded: number[] = [];
-  lastPosition: Position = BEGINNING;
 
   private readonly scope: FoldScope;
   private readonly appliedTo: Position;
@@ -65,7 +60,9 @@ export class KeyFold {
     this.scope = scope;
     this.key = key;
     this.base = base;
-    this.appliedTo = base?.applied[scope.split] ?? BEGINNING;
+    // Nearly always all that was applied was also resolved: then no position of the batch needs to be compared.
+    const appliedTo = base?.applied[scope.split] ?? BEGINNING;
+    this.appliedTo = appliedTo > scope.after ? appliedTo : BEGINNING;
     this.epoch = scope.epoch;
     if (!scope.exactlyOnce) {
       this.epoch = Math.max(base?.epoch ?? 0, scope.epoch);
@@ -79,25 +76,31 @@ export class KeyFold {
     this.dual = this.epoch > scope.epoch && this.before !== undefined;
   }
 
-  isApplied(position: Position): boolean {
-    return position <= this.appliedTo;
+  isApplied(index: number): boolean {
+    return this.appliedTo !== BEGINNING && this.scope.batch.positionAt(index) <= this.appliedTo;
   }
 
   /**
    * Folds the batch's event number `index`. Answers with a promise only where `handle` does.
    * @throws what the user's code throws; nothing is folded then.
    */
-  fold(event: FoldableEvent, index: number): void | Promise<void> {
+  fold(index: number): void | Promise<void> {
     if (!this.upgraded) this.upgrade();
-    if (this.dual) return this.foldBoth(event, index);
-    const next = this.handle(this.state, event);
+    if (this.dual) return this.foldBoth(index);
+    const next = this.handle(this.state, index);
     if (isPromise(next)) {
       return next.then(
-        (settled) => this.keep(settled, event, index),
+        (settled) => this.keep(settled, index),
         (thrown) => Promise.reject(explainMutation(thrown, this.scope.definition.name)),
       );
     }
-    this.keep(next, event, index);
+    this.keep(next, index);
+  }
+
+  /** Of the last folded event. */
+  get lastPosition(): Position {
+    const last = this.folded.at(-1);
+    return last === undefined ? BEGINNING : this.scope.batch.positionAt(last);
   }
 
   /** The item to write, named `v`. */
@@ -138,8 +141,10 @@ export class KeyFold {
     return image === ABSENT ? undefined : freezeDeep(upgradeImage(this.scope.definition, image));
   }
 
-  private handle(state: Working, { event, context }: FoldableEvent): unknown {
-    const { definition } = this.scope;
+  private handle(state: Working, index: number): unknown {
+    const { definition, batch } = this.scope;
+    const event = batch.eventAt(index);
+    const context = batch.contextAt(index);
     try {
       return definition.handle(state === undefined ? freezeDeep(definition.state.initial()) : state, event, context);
     } catch (thrown) {
@@ -147,23 +152,22 @@ export class KeyFold {
     }
   }
 
-  private async foldBoth(event: FoldableEvent, index: number): Promise<void> {
+  private async foldBoth(index: number): Promise<void> {
     const { definition } = this.scope;
     const before = this.beforeFold as { value: Working };
     try {
-      const nextBefore = this.accept(await this.handle(before.value, event));
-      const next = await this.handle(this.state, event);
-      this.keep(next, event, index);
+      const nextBefore = this.accept(await this.handle(before.value, index));
+      const next = await this.handle(this.state, index);
+      this.keep(next, index);
       before.value = nextBefore;
     } catch (thrown) {
       throw explainMutation(thrown, definition.name);
     }
   }
 
-  private keep(next: unknown, event: FoldableEvent, index: number): void {
+  private keep(next: unknown, index: number): void {
     this.state = this.accept(next);
     this.folded.push(index);
-    this.lastPosition = event.record.position;
   }
 
   private accept(next: unknown): Working {

@@ -12,10 +12,9 @@ import type { EventContext, FunctionDefinition } from "../function/define-functi
 import { validateEvent } from "../function/validate-event.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
-import type { FoldableEvent } from "./key-fold.ts";
 
-export type Prepared =
-  | ({ readonly kind: "event" } & FoldableEvent)
+/** How a record ended that is not to be folded. */
+export type NoEvent =
   | { readonly kind: "refused"; readonly record: SourceRecord; readonly error: TidemarkError }
   /** Given up before; skipped before anything of it is looked at. */
   | { readonly kind: "given-up"; readonly record: SourceRecord }
@@ -35,63 +34,138 @@ export interface PrepareScope {
   readonly givenUp?: string;
 }
 
-/** The records up to and with the first at which the user's code threw. */
-export async function prepare(scope: PrepareScope, records: readonly SourceRecord[]): Promise<Prepared[]> {
-  const prepared: Prepared[] = [];
-  for (const record of records) {
-    const next = prepareRecord(scope, record);
-    const settled = next instanceof Promise ? await next : next;
-    prepared.push(settled);
-    if (settled.kind === "thrown") break;
+/**
+ * The prepared records of a batch, by index. Columns rather than an object for each: what is kept until the end of the
+ * batch outlives the collector's nursery, and copying it out of there would cost more than the fold.
+ */
+export class PreparedBatch {
+  readonly records: readonly SourceRecord[];
+  /** How many of them are prepared: all, or those up to and with the first that was thrown at. */
+  length = 0;
+  /** The user's code threw at the last prepared record. */
+  thrownAt = false;
+  /** The distinct keys, in the order of their first events. */
+  readonly keys: string[] = [];
+  private readonly scope: PrepareScope;
+  private readonly events: unknown[] = [];
+  private readonly keyIndexes: number[] = [];
+  private readonly keyIndexOf = new Map<string, number>();
+  private readonly noEvents = new Map<number, NoEvent>();
+
+  constructor(scope: PrepareScope, records: readonly SourceRecord[]) {
+    this.scope = scope;
+    this.records = records;
   }
-  return prepared;
+
+  /** Which of {@link keys} record `index` belongs to; undefined: it is no event. */
+  keyIndexAt(index: number): number | undefined {
+    const keyIndex = this.keyIndexes[index];
+    return keyIndex === NO_KEY ? undefined : keyIndex;
+  }
+
+  /** What record `index` is if it is no event. */
+  noEventAt(index: number): NoEvent | undefined {
+    return this.noEvents.get(index);
+  }
+
+  eventAt(index: number): unknown {
+    return this.events[index];
+  }
+
+  positionAt(index: number): Position {
+    return (this.records[index] as SourceRecord).position;
+  }
+
+  /** Made when it is asked for: a handler may keep it, so none is used twice. */
+  contextAt(index: number): EventContext {
+    const record = this.records[index] as SourceRecord;
+    const origin = redrivenLetter(record);
+    const key = this.keys[this.keyIndexes[index] as number] as string;
+    const split = origin?.split ?? this.scope.split;
+    const position = origin?.position ?? record.position;
+    const { replay } = this.scope;
+    const { arrivalTimeMs } = record;
+    if (arrivalTimeMs === undefined) return { key, split, position, replay };
+    return { key, split, position, eventTimeMs: arrivalTimeMs, replay };
+  }
+
+  addEvent(event: unknown, key: string): void {
+    let keyIndex = this.keyIndexOf.get(key);
+    if (keyIndex === undefined) {
+      keyIndex = this.keys.push(key) - 1;
+      this.keyIndexOf.set(key, keyIndex);
+    }
+    this.keyIndexes.push(keyIndex);
+    this.events.push(event);
+    this.length += 1;
+  }
+
+  addNoEvent(noEvent: NoEvent): void {
+    this.noEvents.set(this.length, noEvent);
+    this.thrownAt = noEvent.kind === "thrown";
+    this.keyIndexes.push(NO_KEY);
+    this.events.push(undefined);
+    this.length += 1;
+  }
 }
 
-function prepareRecord(scope: PrepareScope, record: SourceRecord): Prepared | Promise<Prepared> {
-  // Before anything else: a later record of its key may have been folded already.
-  if (record.position === scope.givenUp) return { kind: "given-up", record };
-  if (scope.startTimeMs !== undefined && (record.arrivalTimeMs ?? scope.startTimeMs) < scope.startTimeMs) {
-    return { kind: "dropped", record };
+const NO_KEY = -1;
+
+/** The records up to and with the first at which the user's code threw. */
+export async function prepare(scope: PrepareScope, records: readonly SourceRecord[]): Promise<PreparedBatch> {
+  const batch = new PreparedBatch(scope, records);
+  for (const record of records) {
+    const pending = prepareRecord(scope, batch, record);
+    if (pending instanceof Promise) await pending;
+    if (batch.thrownAt) break;
   }
-  if (scope.passedOver?.has(record.position)) return { kind: "dropped", record };
+  return batch;
+}
+
+/** Answers with a promise only where the schema does. */
+function prepareRecord(scope: PrepareScope, batch: PreparedBatch, record: SourceRecord): void | Promise<void> {
+  // Before anything else: a later record of its key may have been folded already.
+  if (record.position === scope.givenUp) return batch.addNoEvent({ kind: "given-up", record });
+  if (scope.startTimeMs !== undefined && (record.arrivalTimeMs ?? scope.startTimeMs) < scope.startTimeMs) {
+    return batch.addNoEvent({ kind: "dropped", record });
+  }
+  if (scope.passedOver?.has(record.position)) return batch.addNoEvent({ kind: "dropped", record });
   let raw: unknown;
   try {
     raw = scope.events.decode(record);
   } catch (thrown) {
-    return { kind: "refused", record, error: unreadable(scope.definition.name, thrown) };
+    return batch.addNoEvent({ kind: "refused", record, error: unreadable(scope.definition.name, thrown) });
   }
   try {
     const validation = validateEvent(scope.definition, raw);
-    if (!(validation instanceof Promise)) return withKey(scope, record, validation);
+    if (!(validation instanceof Promise)) return addValidated(scope, batch, record, validation);
     return validation.then(
-      (settled) => withKey(scope, record, settled),
-      (thrown) => ({ kind: "thrown", record, thrown }),
+      (settled) => addValidated(scope, batch, record, settled),
+      (thrown) => batch.addNoEvent({ kind: "thrown", record, thrown }),
     );
   } catch (thrown) {
-    return { kind: "thrown", record, thrown };
+    return batch.addNoEvent({ kind: "thrown", record, thrown });
   }
 }
 
-function withKey(
+function addValidated(
   scope: PrepareScope,
+  batch: PreparedBatch,
   record: SourceRecord,
   validation: Awaited<ReturnType<typeof validateEvent>>,
-): Prepared {
-  if (!validation.ok) return { kind: "refused", record, error: validation.error };
-  try {
-    const key = checkKey(scope.definition.name, scope.definition.key(validation.event));
-    const origin = redrivenLetter(record);
-    const context: EventContext = {
-      key,
-      split: origin?.split ?? scope.split,
-      position: origin?.position ?? record.position,
-      ...(record.arrivalTimeMs === undefined ? {} : { eventTimeMs: record.arrivalTimeMs }),
-      replay: scope.replay,
-    };
-    return { kind: "event", record, event: validation.event, context };
-  } catch (thrown) {
-    return { kind: "thrown", record, thrown };
+): void {
+  if (!validation.ok) {
+    batch.addNoEvent({ kind: "refused", record, error: validation.error });
+    return;
   }
+  let key: string;
+  try {
+    key = checkKey(scope.definition.name, scope.definition.key(validation.event));
+  } catch (thrown) {
+    batch.addNoEvent({ kind: "thrown", record, thrown });
+    return;
+  }
+  batch.addEvent(validation.event, key);
 }
 
 function unreadable(functionName: string, thrown: unknown): TidemarkError {

@@ -7,38 +7,25 @@
  * - End is written only after every write of the batch was answered, and its dead letters are durable.
  * - An error of the infrastructure ends the batch without an End: nothing is counted, all of it is delivered again.
  */
-import type { AppResources } from "../app/app-resources.ts";
 import { type BatchRole, type Begun, begin } from "../control/begin.ts";
 import { spillHoles } from "../control/hole-items.ts";
 import type { Failing, Split } from "../control/split.ts";
 import { endBatch, enterRecord, passBarrier, readSplit, type SplitPlace } from "../control/split-steps.ts";
-import { DEAD_LETTER_FORMAT_VERSION, type DeadLetter, writeDeadLetter } from "../dead-letter/dead-letter.ts";
 import { passedOver } from "../dead-letter/redrive.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown, invariant, TidemarkError } from "../errors.ts";
-import type { FunctionDefinition } from "../function/define-function.ts";
-import { isNewerStateVersion, stateVersionOf } from "../function/upgrade-image.ts";
+import { stateVersionOf } from "../function/upgrade-image.ts";
 import type { Position } from "../source/position.ts";
-import type { Source, SourceRecord } from "../source/source.ts";
+import type { SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
+import type { BatchEngine } from "./batch-engine.ts";
 import { halvedSize } from "./batch-size.ts";
-import { type FoldableEvent, KeyFold } from "./key-fold.ts";
-import { type Prepared, prepare } from "./prepare.ts";
+import { type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
+import { type PreparedBatch, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
-import type { StateCache } from "./state-cache.ts";
-import { foldAgain, type Progress, type WriteScope, type Written, writeStates } from "./write-states.ts";
+import { type WriteScope, type Written, writeStates } from "./write-states.ts";
 
-/** What batches of one function run on. */
-export interface BatchEngine {
-  readonly resources: AppResources;
-  // biome-ignore lint/suspicious/noExplicitAny: the runtime folds functions of any event and state
-  readonly definition: FunctionDefinition<any, any>;
-  readonly source: Source;
-  /** How long the source keeps a record, in ms; absent: for ever. */
-  readonly retentionMs?: number;
-  /** Absent: every key is loaded for every batch (the heap backend is memory already). */
-  readonly cache?: StateCache;
-}
+export type { BatchEngine } from "./batch-engine.ts";
 
 export interface BatchRequest {
   readonly split: string;
@@ -90,23 +77,30 @@ class Batch {
     this.engine.cache?.enter(begun.split.gen);
 
     const fresh = this.recordsAfter(begun.split.position);
-    const records = fresh.slice(0, halvedSize(fresh.length, begun.split.begun));
+    const size = halvedSize(fresh.length, begun.split.begun);
+    const records = size === fresh.length ? fresh : fresh.slice(0, size);
     const givenUp = this.givenUp(begun.split);
     const prepared = await this.prepare(begun.split, records, givenUp);
     const items = await this.load(begun.split.gen, prepared);
-    const folded = await this.foldEntered({ begun, epoch, prepared, items: items.found, fromCache: items.fromCache });
-    const written = await writeStates(this.writeScope(begun, epoch, prepared), folded.folds.values(), folded.failure);
+    const scope = this.scope(begun, epoch, prepared);
+    const folded = await this.fold(begun, {
+      engine: this.engine,
+      place: this.place,
+      split: begun.split,
+      scope,
+      ...items,
+    });
+    const written = await writeStates(scope, folded.folds, folded.failure);
     const cacheHits = items.fromCache.size;
     return this.end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
   }
 
-  private async foldEntered(batch: Parameters<Batch["fold"]>[0]): Promise<Folded> {
-    const { begun } = batch;
-    const entered = await this.enter(begun, batch.prepared);
-    if (entered === undefined) return this.fold(batch);
+  private async fold(begun: Begun, work: FoldWork): Promise<Folded> {
+    const entered = await this.enter(begun, work.scope.batch);
+    if (entered === undefined) return foldBatch(work);
     let folded: Folded;
     try {
-      folded = await this.fold(batch);
+      folded = await foldBatch(work);
     } catch (fault) {
       // The fault that brought us here is the one to report.
       await this.leave(begun, entered).catch(() => undefined);
@@ -118,10 +112,13 @@ class Batch {
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
-  private recordsAfter(position: Position): SourceRecord[] {
+  private recordsAfter(position: Position): readonly SourceRecord[] {
+    const { records } = this.request;
+    // Nearly always every record is new, and nothing is copied.
+    if (areAllAfter(position, records)) return records;
     let last = position;
-    return this.request.records.filter((record, index) => {
-      const previous = this.request.records[index - 1];
+    return records.filter((record, index) => {
+      const previous = records[index - 1];
       if (previous !== undefined && record.position < previous.position) {
         throw new TidemarkError(
           "fix-configuration",
@@ -205,7 +202,7 @@ class Batch {
     split: Split,
     records: readonly SourceRecord[],
     givenUp: Failing | undefined,
-  ): Promise<Prepared[]> {
+  ): Promise<PreparedBatch> {
     const redriven = this.place.split === REDRIVE_SPLIT;
     return prepare(
       {
@@ -223,33 +220,30 @@ class Batch {
 
   private async load(
     generation: number,
-    prepared: readonly Prepared[],
-  ): Promise<{ readonly found: Map<string, StateItem>; readonly fromCache: ReadonlySet<string> }> {
+    { keys }: PreparedBatch,
+  ): Promise<{ readonly items: ReadonlyMap<string, StateItem>; readonly fromCache: ReadonlySet<string> }> {
     const { cache, definition, resources } = this.engine;
-    const found = new Map<string, StateItem>();
-    const unknown = new Set<string>();
-    for (const entry of prepared) {
-      if (entry.kind !== "event" || found.has(entry.context.key)) continue;
-      const cached = cache?.get(entry.context.key);
-      if (cached === undefined) unknown.add(entry.context.key);
-      else found.set(entry.context.key, cached);
+    const items = new Map<string, StateItem>();
+    for (const key of keys) {
+      const cached = cache?.get(key);
+      if (cached !== undefined) items.set(key, cached);
     }
-    const fromCache = new Set(found.keys());
-    if (unknown.size > 0) {
-      const loaded = await resources.state.load({ function: definition.name, generation }, [...unknown]);
-      for (const [key, item] of loaded) found.set(key, item);
+    const fromCache = new Set(items.keys());
+    const unknown = keys.filter((key) => !items.has(key));
+    if (unknown.length > 0) {
+      const loaded = await resources.state.load({ function: definition.name, generation }, unknown);
+      for (const [key, item] of loaded) items.set(key, item);
     }
-    return { found, fromCache };
+    return { items, fromCache };
   }
 
   /**
    * After a death of this split's invocation, the one record of a batch is marked just before its `handle` runs: if the
    * process dies in it, the mark stands and counts as a try.
    */
-  private async enter({ split, attempt }: Begun, prepared: readonly Prepared[]): Promise<Failing | undefined> {
-    const only = prepared[0];
-    if (split.begun === 0 || prepared.length !== 1 || only?.kind !== "event") return undefined;
-    const { position } = only.record;
+  private async enter({ split, attempt }: Begun, prepared: PreparedBatch): Promise<Failing | undefined> {
+    if (split.begun === 0 || prepared.length !== 1 || prepared.keyIndexAt(0) === undefined) return undefined;
+    const position = prepared.positionAt(0);
     const before: Failing =
       split.failing?.position === position
         ? { position, tries: split.failing.tries, error: split.failing.error }
@@ -280,89 +274,9 @@ class Batch {
     if (left === undefined) throw this.takenOver();
   }
 
-  private async fold(batch: {
-    readonly begun: Begun;
-    readonly epoch: number;
-    readonly prepared: readonly Prepared[];
-    readonly items: ReadonlyMap<string, StateItem>;
-    readonly fromCache: ReadonlySet<string>;
-  }): Promise<Folded> {
-    const { clock, app } = this.engine.resources;
-    const scope = this.foldScope(batch.begun, batch.epoch);
-    const folds = new Map<string, KeyFold>();
-    const deadLetters: number[] = [];
-    let inARow = batch.begun.split.consecutiveDeadLetters;
-    let folded = 0;
-    let waited = false;
-    for (const [index, entry] of batch.prepared.entries()) {
-      // At least one record a batch: an invocation that is always late must still get on.
-      if (index > 0 && (waited || index % DEADLINE_CHECK_RECORDS === 0) && clock.now() >= this.request.deadlineMs) {
-        return { folds, deadLetters, folded, failure: undefined, stoppedAt: index };
-      }
-      switch (entry.kind) {
-        case "event": {
-          let fold = folds.get(entry.context.key);
-          if (fold === undefined) {
-            fold = new KeyFold(scope, entry.context.key, batch.items.get(entry.context.key));
-            folds.set(entry.context.key, fold);
-          }
-          inARow = 0;
-          if (fold.isApplied(entry.record.position)) break;
-          try {
-            const pending = fold.fold(entry, index);
-            waited = pending !== undefined;
-            if (waited) await pending;
-          } catch (thrown) {
-            if (isNewerStateVersion(thrown)) throw thrown;
-            let failure: Written["failure"] = { index, thrown };
-            if (batch.fromCache.has(fold.key) && this.engine.cache?.get(fold.key) === fold.base) {
-              const again = await this.foldLoaded(batch, fold, index);
-              folds.set(fold.key, again.fold);
-              failure = again.failure;
-            }
-            if (failure !== undefined) return { folds, deadLetters, folded, failure, stoppedAt: undefined };
-          }
-          folded += 1;
-          break;
-        }
-        case "refused":
-        case "given-up": {
-          if (inARow >= app.deadLetters.maxConsecutiveDeadLetters) {
-            const thrown = this.stopped(batch.begun.split, entry, inARow);
-            return { folds, deadLetters, folded, failure: { index, thrown }, stoppedAt: undefined };
-          }
-          await this.deadLetter(batch.begun.split, entry);
-          deadLetters.push(index);
-          inARow += 1;
-          break;
-        }
-        case "dropped":
-          inARow = 0;
-          break;
-        case "thrown":
-          return { folds, deadLetters, folded, failure: { index, thrown: entry.thrown }, stoppedAt: undefined };
-      }
-    }
-    return { folds, deadLetters, folded, failure: undefined, stoppedAt: undefined };
-  }
-
-  /** A throw over the worker's own copy of a state says nothing: the copy may be out of date. */
-  private async foldLoaded(
-    { begun, epoch, prepared }: Parameters<Batch["fold"]>[0],
-    { key, folded }: KeyFold,
-    index: number,
-  ): Promise<{ readonly fold: KeyFold; readonly failure: Written["failure"] }> {
+  private scope(begun: Begun, epoch: number, batch: PreparedBatch): WriteScope {
     const { cache, definition, resources } = this.engine;
-    cache?.forget(key);
-    const scope = { function: definition.name, generation: begun.split.gen };
-    const loaded = (await resources.state.load(scope, [key])).get(key);
-    const progress: Progress = { failure: undefined, triedTo: "", conflicts: 0 };
-    const fold = await foldAgain(this.writeScope(begun, epoch, prepared), key, loaded, [...folded, index], progress);
-    return { fold, failure: progress.failure };
-  }
-
-  private foldScope({ split }: Begun, epoch: number): ConstructorParameters<typeof KeyFold>[0] {
-    const { definition, resources } = this.engine;
+    const { split } = begun;
     return {
       definition,
       stateVersion: stateVersionOf(definition),
@@ -371,62 +285,14 @@ class Batch {
       exactlyOnce: resources.app.checkpointing.mode === "exactly-once",
       epoch,
       resolved: split.resolved,
-    };
-  }
-
-  private writeScope(begun: Begun, epoch: number, prepared: readonly Prepared[]): WriteScope {
-    const { cache, resources } = this.engine;
-    return {
-      ...this.foldScope(begun, epoch),
+      after: split.position,
+      batch,
       state: resources.state,
       cache,
       clock: resources.clock,
       randomness: resources.randomness,
       deadlineMs: this.request.deadlineMs,
-      eventAt: (index): FoldableEvent => {
-        const entry = prepared[index];
-        invariant(entry?.kind === "event", "only events are folded");
-        return entry;
-      },
     };
-  }
-
-  private async deadLetter(split: Split, entry: Prepared): Promise<void> {
-    const { source, resources } = this.engine;
-    const { record } = entry;
-    const refused = entry.kind === "refused";
-    const error = refused ? entry.error.message : (split.failing?.error ?? "");
-    const letter: DeadLetter = {
-      format: "tidemark-dead-letter",
-      formatVersion: DEAD_LETTER_FORMAT_VERSION,
-      app: resources.app.name,
-      ...this.place,
-      position: record.position,
-      generation: split.gen,
-      cause: refused ? "refused" : "failed",
-      tries: refused ? 1 : (split.failing?.tries ?? 0),
-      error,
-      at: new Date(resources.clock.now()).toISOString(),
-      ...(record.arrivalTimeMs === undefined ? {} : { arrivedAt: new Date(record.arrivalTimeMs).toISOString() }),
-      record: source.events.dump(record),
-    };
-    await writeDeadLetter(resources.storage, letter);
-    resources.observe({ type: "dead-letter", ...this.place, position: record.position, error });
-  }
-
-  private stopped(split: Split, entry: Prepared, deadLetters: number): StoppedError {
-    const error = entry.kind === "refused" ? entry.error.message : (split.failing?.error ?? "");
-    this.engine.resources.observe({
-      type: "split-stopped",
-      ...this.place,
-      position: entry.record.position,
-      deadLetters,
-      error,
-    });
-    return new StoppedError(
-      `Split ${this.place.split} of ${this.place.function} stopped at ${entry.record.position}: ${deadLetters} records in a row became dead letters (at most ${this.engine.resources.app.deadLetters.maxConsecutiveDeadLetters} may), so the function is broken rather than the records. ` +
-        `Nothing is lost: the split goes on by itself once a version is deployed that takes this record. Last error: ${error}`,
-    );
   }
 
   private async end(batch: {
@@ -434,7 +300,7 @@ class Batch {
     readonly epoch: number;
     readonly records: readonly SourceRecord[];
     readonly fresh: readonly SourceRecord[];
-    readonly prepared: readonly Prepared[];
+    readonly prepared: PreparedBatch;
     readonly folded: Folded;
     readonly written: Written;
     readonly cacheHits: number;
@@ -473,7 +339,7 @@ class Batch {
       replay: split.phase === "REPLAYING",
       records: this.request.records.length,
       folded: folded.folded,
-      keys: folded.folds.size,
+      keys: folded.folds.length,
       cacheHits: batch.cacheHits,
       conflicts: written.conflicts,
       milliseconds: clock.now() - this.startedAtMs,
@@ -500,27 +366,17 @@ class Batch {
   }
 }
 
-/** The split has had too many dead letters in a row. */
-class StoppedError extends TidemarkError {
-  constructor(message: string) {
-    super("fix-function", message);
-  }
-}
-
 function asFunctionError(thrown: unknown): TidemarkError {
   if (thrown instanceof TidemarkError) return thrown;
   return new TidemarkError("fix-function", describeThrown(thrown), { cause: thrown });
 }
 
-/** A look at the clock is cheap, but not free, beside a fold of some hundred nanoseconds. */
-const DEADLINE_CHECK_RECORDS = 64;
-
-interface Folded {
-  readonly folds: Map<string, KeyFold>;
-  /** Indexes of records that became dead letters. */
-  readonly deadLetters: readonly number[];
-  readonly folded: number;
-  readonly failure: Written["failure"];
-  /** The record before which the time was up. */
-  readonly stoppedAt: number | undefined;
+/** Whether every record comes after the one before it, and the first after `position`. */
+function areAllAfter(position: Position, records: readonly SourceRecord[]): boolean {
+  let last = position;
+  for (const record of records) {
+    if (record.position <= last) return false;
+    last = record.position;
+  }
+  return true;
 }

@@ -16,7 +16,7 @@ import type { Position } from "../source/position.ts";
 import { laterOf } from "../source/position.ts";
 import type { StateBackend } from "../state/state-backend.ts";
 import type { StateItem } from "../state/state-item.ts";
-import { type FoldableEvent, type FoldScope, KeyFold } from "./key-fold.ts";
+import { type FoldScope, KeyFold } from "./key-fold.ts";
 import type { StateCache } from "./state-cache.ts";
 
 /** DynamoDB answers in some milliseconds; more in flight only queue at a split's share of the table. */
@@ -30,8 +30,6 @@ export interface WriteScope extends FoldScope {
   readonly cache: StateCache | undefined;
   readonly clock: Clock;
   readonly randomness: Randomness;
-  /** The batch's events by index. */
-  readonly eventAt: (index: number) => FoldableEvent;
   readonly deadlineMs: number;
 }
 
@@ -109,7 +107,7 @@ const reaches = (fold: KeyFold, index: number): boolean => (fold.folded.at(-1) ?
 
 /** Folds a key's events anew, up to the batch's first failure; a throw becomes that failure. */
 export async function foldAgain(
-  scope: Pick<WriteScope, keyof FoldScope | "eventAt">,
+  scope: FoldScope,
   key: string,
   base: StateItem | undefined,
   indexes: readonly number[],
@@ -118,10 +116,9 @@ export async function foldAgain(
   const fold = new KeyFold(scope, key, base);
   for (const index of indexes) {
     if (progress.failure !== undefined && index >= progress.failure.index) break;
-    const event = scope.eventAt(index);
-    if (fold.isApplied(event.record.position)) continue;
+    if (fold.isApplied(index)) continue;
     try {
-      await fold.fold(event, index);
+      await fold.fold(index);
     } catch (thrown) {
       if (isNewerStateVersion(thrown)) throw thrown;
       fail(progress, { index, thrown });
@@ -147,7 +144,7 @@ async function sealOrLocate(scope: WriteScope, fold: KeyFold, progress: Progress
   } catch (refusal) {
     const stepwise = new KeyFold(scope, fold.key, fold.base);
     for (const index of fold.folded) {
-      await stepwise.fold(scope.eventAt(index), index);
+      await stepwise.fold(index);
       try {
         seal(scope, stepwise, v);
       } catch (thrown) {
