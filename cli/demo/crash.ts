@@ -33,12 +33,9 @@ export async function crashInMidBatch(stage: Stage): Promise<Crash> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const kill = await killAtBarrier(stage);
     if (kill === undefined) {
-      narrator.say("That one was between two things; the next one.");
+      narrator.say("It met no batch, or the checkpoint was just over; the next one.");
       continue;
     }
-    narrator.say(
-      `SIGKILL to worker ${kill.pid} in the middle of a batch, with checkpoint ${kill.checkpoint} under way.`,
-    );
     return stage.backend === "heap" ? recovered(stage, kill) : carriedOn(stage, kill);
   }
   throw new TidemarkError(
@@ -51,7 +48,7 @@ export async function crashInMidBatch(stage: Stage): Promise<Crash> {
  * Kills when the first split passes the next checkpoint's barrier, which a worker does at the beginning of a batch.
  * @returns undefined when the checkpoint was over, or no batch in flight, by the time the process died
  */
-async function killAtBarrier({ engine, backend, watch }: Stage): Promise<Kill | undefined> {
+async function killAtBarrier({ engine, backend, watch, narrator }: Stage): Promise<Kill | undefined> {
   let checkpoint: number | undefined;
   let killed: Promise<number | undefined> | undefined;
   let openAtDeath: boolean | undefined;
@@ -63,6 +60,9 @@ async function killAtBarrier({ engine, backend, watch }: Stage): Promise<Kill | 
       checkpoint = event.checkpoint;
       killed = engine.killWorker("SIGKILL").then((which) => {
         pid = which;
+        if (which !== undefined) {
+          narrator.say(`SIGKILL to worker ${which}; checkpoint ${checkpoint} is under way.`);
+        }
         return which;
       });
     } else if (event.type === "worker-ended" && event.pid === pid) {
@@ -91,9 +91,7 @@ async function carriedOn({ watch, narrator }: Stage, { pid, checkpoint }: Kill):
   await watch.until(`the outcome of checkpoint ${checkpoint}`, () => watch.checkpoints.get(checkpoint) !== "open");
   const outcome = watch.checkpoints.get(checkpoint) === "completed" ? "completed" : "aborted";
   narrator.say(
-    outcome === "completed"
-      ? `Another worker took its place, and checkpoint ${checkpoint} was carried on and completed.`
-      : `Another worker took its place; checkpoint ${checkpoint} was aborted.`,
+    `It died in the middle of a batch. Checkpoint ${checkpoint} was ${outcome === "completed" ? "carried on and completed" : "aborted"}.`,
   );
   return { pid, checkpoint, outcome };
 }
@@ -101,15 +99,15 @@ async function carriedOn({ watch, narrator }: Stage, { pid, checkpoint }: Kill):
 async function recovered({ watch, narrator }: Stage, { pid, checkpoint, recoveredFrom }: Kill): Promise<Crash> {
   const before = watch.completed;
   narrator.say(
-    `All state was on its heap. The next process restored checkpoint ${recoveredFrom} by itself and went on.`,
+    `All state was on its heap: the next process restored checkpoint ${recoveredFrom} by itself and went on.`,
   );
-  await watch.until("a checkpoint after the recovery", () => watch.completed > before);
   // The manifest may have been durable before the process could say so.
   const outcome = recoveredFrom === checkpoint ? "completed" : "lost";
   narrator.say(
     outcome === "completed"
       ? `Checkpoint ${checkpoint} had just become durable.`
-      : `Checkpoint ${checkpoint} went with the process that took it.`,
+      : `The checkpoint that was under way went with the process that took it.`,
   );
+  await watch.until("a checkpoint after the recovery", () => watch.completed > before);
   return { pid, checkpoint, outcome, ...(recoveredFrom === undefined ? {} : { recoveredFrom }) };
 }

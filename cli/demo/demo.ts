@@ -7,8 +7,8 @@ import { type DataSet, dealFlights } from "./data.ts";
 import { Feed } from "./feed.ts";
 import type { Narrator } from "./narrator.ts";
 import { type DemoReport, reportOf } from "./report.ts";
-import { HASH_CHAIN, ON_TIME } from "./stage.ts";
-import { type Apps, tellStory } from "./story.ts";
+import { HASH_CHAIN, ON_TIME, type Stage } from "./stage.ts";
+import { type Apps, type Told, tellStory } from "./story.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { Watch } from "./watch.ts";
 
@@ -41,38 +41,47 @@ export async function runDemo(
   const done = new AbortController();
   const ended = AbortSignal.any([signal, done.signal]);
   const watch = new Watch({ feed, splits, functions: [ON_TIME, HASH_CHAIN], narrator, signal: ended });
-  let following: Promise<void> | undefined;
   try {
-    const engine = await startEngine({
-      home,
-      appModule: apps.good,
-      backend,
-      sources: { flights: feed.binding },
-      checkpointIntervalMs: options.checkpointIntervalMs,
-      batchRecords: options.batchRecords,
-      observe: watch.observe,
-      ...(backend === "heap" ? {} : { workers: options.workers }),
-    });
-    try {
-      following = watch.follow(engine);
-      const stage = { engine, backend, feed, splits, watch, narrator };
-      const told = await unlessAborted(tellStory(stage, apps, temporaryFolder), signal);
-      narrator.say("Comparing with DuckDB and with a plain pass over the files.");
-      const verdict = await unlessAborted(judge(told.computed, { flights, splits, temporaryFolder }), signal);
-      const seconds = (performance.now() - startedAtMs) / 1000;
-      return {
-        report: reportOf({ dataSet: flights, backend, flights: total, seconds }, { told, verdict, watch }),
-        verdict,
-      };
-    } finally {
-      done.abort();
-      await following;
-      await engine.stop();
-    }
+    const told = await play(options, { splits, feed, watch }, () => done.abort());
+    narrator.say("Comparing with DuckDB and with a plain pass over the files.");
+    const verdict = await unlessAborted(judge(told.computed, { flights, splits, temporaryFolder }), signal);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+    return {
+      report: reportOf({ dataSet: flights, backend, flights: total, seconds }, { told, verdict, watch }),
+      verdict,
+    };
   } finally {
     done.abort();
     narrator.stop();
     await feed.stop();
+  }
+}
+
+/** The engine's part: it is stopped, with all its processes, when this returns or throws. */
+async function play(
+  { backend, home, narrator, signal, ...options }: DemoOptions,
+  parts: Pick<Stage, "splits" | "feed" | "watch">,
+  ending: () => void,
+): Promise<Told> {
+  const { feed, watch } = parts;
+  const engine = await startEngine({
+    home,
+    appModule: apps.good,
+    backend,
+    sources: { flights: feed.binding },
+    checkpointIntervalMs: options.checkpointIntervalMs,
+    batchRecords: options.batchRecords,
+    observe: watch.observe,
+    ...(backend === "heap" ? {} : { workers: options.workers }),
+  });
+  const following = watch.follow(engine);
+  try {
+    const story = tellStory({ engine, backend, narrator, ...parts }, apps, path.join(home, "temporary"));
+    return await unlessAborted(story, signal);
+  } finally {
+    ending();
+    await following;
+    await engine.stop();
   }
 }
 

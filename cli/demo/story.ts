@@ -30,7 +30,7 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
   narrator.act("1. Flights flow, and checkpoints complete.");
   feed.letIn(0.3);
   feed.start();
-  await watch.until("the first two checkpoints", () => watch.completed >= 2);
+  await watch.until("the first checkpoints", () => watch.completedWhileFlowing >= 2);
 
   narrator.act("2. A worker is killed.");
   feed.letIn(0.45);
@@ -48,12 +48,13 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
   const checkpoint = await readCheckpoint(stage, bad.lastGood, temporaryFolder);
 
   narrator.act("5. The rest of the flights.");
+  feed.letIn(0.95);
   const before = watch.completed;
   await watch.until(
     "the checkpoints after the restore",
     () =>
       watch.completed > before &&
-      (watch.completedWhileFlowing >= CHECKPOINTS_MIN || feed.arrived >= feed.flights * 0.85),
+      (watch.completedWhileFlowing >= CHECKPOINTS_MIN || watch.foldedByAll >= feed.flights * 0.95),
   );
   feed.drain();
   await watch.until("the last flights", () => isAllFolded(stage));

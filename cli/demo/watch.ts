@@ -31,7 +31,7 @@ export class Watch {
   newestCompleted = 0;
   completed = 0;
   aborted = 0;
-  /** Those that completed with flights still to come, and at least one that had come since the one before. */
+  /** Those of some state that completed with flights still to come, and some that came or were folded since the one before. */
   completedWhileFlowing = 0;
   checkpointBytes = 0;
   /** Events folded, replays included, as far as the engine tells (a heap's process does not). */
@@ -39,7 +39,7 @@ export class Watch {
   /** The last look. */
   progress: EngineProgress | undefined;
   private batchesBefore = 0;
-  private arrivedBefore = 0;
+  private movedBefore = 0;
   private happenedAtMs = performance.now();
   private readonly rows = new Map<string, number>();
   private readonly options: WatchOptions;
@@ -133,7 +133,7 @@ export class Watch {
         this.newestCompleted = event.checkpoint;
         this.completed += 1;
         this.checkpointBytes += event.bytes;
-        this.noteFlow();
+        this.noteFlow(event.keys);
         return;
       case "checkpoint-aborted":
         this.checkpoints.set(event.checkpoint, "aborted");
@@ -141,10 +141,12 @@ export class Watch {
     }
   }
 
-  private noteFlow(): void {
+  private noteFlow(keys: number): void {
     const { arrived, toCome } = this.options.feed;
-    if (toCome > 0 && arrived > this.arrivedBefore) this.completedWhileFlowing += 1;
-    this.arrivedBefore = arrived;
+    let moved = arrived;
+    for (const row of this.rows.values()) moved += row;
+    if (keys > 0 && toCome > 0 && moved !== this.movedBefore) this.completedWhileFlowing += 1;
+    this.movedBefore = moved;
   }
 }
 
