@@ -39,8 +39,8 @@ export function localSurroundings(dynamodb: string, observe: Observer): LocalSur
       return made;
     },
     async kinesis() {
-      const { KinesisClient } = await import("@aws-sdk/client-kinesis");
-      const made = new KinesisClient({});
+      const { createKinesisClient } = await import("../shared/source/kinesis/kinesis-client.ts");
+      const made = createKinesisClient();
       others.push(made);
       return made;
     },

@@ -23,7 +23,7 @@ const environment: Surroundings = {
   observe: (event: TidemarkEvent) => console.log(JSON.stringify(event)),
   dynamodb: async () => new (await import("@aws-sdk/client-dynamodb")).DynamoDBClient({}),
   s3: async () => new (await import("@aws-sdk/client-s3")).S3Client({}),
-  kinesis: async () => new (await import("@aws-sdk/client-kinesis")).KinesisClient({}),
+  kinesis: async () => (await import("../source/kinesis/kinesis-client.ts")).createKinesisClient(),
 };
 
 /** Opened once by an environment, at its first invocation; what failed is tried again by the next one. */
