@@ -1,0 +1,404 @@
+/** The image of a key at the cut, whatever happens to the key around it; tombstones; barriers and who passes them. */
+import { describe, expect, it } from "vitest";
+import { passBarrier, moveIdle } from "../../shared/control/split-steps.ts";
+import { ABSENT } from "../../shared/state/state-item.ts";
+import { settled } from "../support/every-call.ts";
+import { checkpointLogs, expectExactlyOnce, expectPromise, liveLogs, readManifestOf } from "../support/oracle.ts";
+import { at, HOUR_MS, MINUTE_MS, TestWorld } from "../support/test-world.ts";
+
+const itemOf = async (world: TestWorld, key: string, generation = 1) =>
+  (await world.stores.state.load({ function: "log", generation }, [key])).get(key);
+
+/** Takes a checkpoint; `meanwhile` runs when every split has passed the barrier and nothing is scanned yet. */
+async function checkpointAround(world: TestWorld, meanwhile: () => Promise<unknown>): Promise<number> {
+  const coordinator = world.start();
+  const gate = coordinator.pauseAt((call) => call.step === "state.scan ");
+  const running = world.coordinate({ request: {}, process: coordinator });
+  await gate.reached;
+  await meanwhile();
+  gate.release();
+  const report = await running;
+  if (report.outcome !== "completed") throw new Error(`not completed: ${JSON.stringify(report)}`);
+  return report.checkpoint;
+}
+
+describe("a key around the cut", () => {
+  it("created after the cut is not in the checkpoint", async () => {
+    const world = new TestWorld();
+    world.split("s", "ab");
+    await world.deliver("s", 1, 1);
+    const n = await checkpointAround(world, () => world.deliver("s", 2, 2));
+    expect([...(await checkpointLogs(world, n)).keys()]).toEqual(["a"]);
+    expect((await itemOf(world, "b"))?.before).toBe(ABSENT);
+    await expectPromise(world);
+  });
+
+  it("changed twice after the cut has the image before the first change", async () => {
+    const world = new TestWorld();
+    world.split("s", "aaaa");
+    await world.deliver("s", 1, 2);
+    const n = await checkpointAround(world, async () => {
+      await world.deliver("s", 3, 3);
+      await world.deliver("s", 4, 4);
+    });
+    expect((await checkpointLogs(world, n)).get("a")).toEqual(["s1", "s2"]);
+    await expectPromise(world);
+  });
+
+  it("deleted after the cut is in the checkpoint", async () => {
+    const world = new TestWorld();
+    world.split("s", "aA");
+    await world.deliver("s", 1, 1);
+    const n = await checkpointAround(world, () => world.deliver("s", 2, 2));
+    expect((await checkpointLogs(world, n)).get("a")).toEqual(["s1"]);
+    expect((await liveLogs(world)).has("a")).toBe(false);
+    await expectPromise(world);
+  });
+
+  it("created and deleted after the cut, within one batch or two, is not in the checkpoint", async () => {
+    const world = new TestWorld();
+    world.split("s", "xaAbB");
+    await world.deliver("s", 1, 1);
+    const n = await checkpointAround(world, async () => {
+      await world.deliver("s", 2, 4);
+      await world.deliver("s", 5, 5);
+    });
+    expect([...(await checkpointLogs(world, n)).keys()]).toEqual(["x"]);
+    await expectPromise(world);
+  });
+
+  it("deleted before the cut and created again after it is not in the checkpoint", async () => {
+    const world = new TestWorld();
+    world.split("s", "aAa");
+    await world.deliver("s", 1, 2);
+    const n = await checkpointAround(world, () => world.deliver("s", 3, 3));
+    expect((await checkpointLogs(world, n)).size).toBe(0);
+    expect((await liveLogs(world)).get("a")).toEqual(["s3"]);
+    await expectPromise(world);
+  });
+});
+
+describe("a tombstone", () => {
+  /** s2 cleared a; what stands in the tombstone is covered by checkpoint 1. */
+  async function cleared(): Promise<TestWorld> {
+    const world = new TestWorld();
+    world.split("s", "aAb".padEnd(20, "b"));
+    await world.deliver("s", 1, 2);
+    await world.checkpoint();
+    return world;
+  }
+
+  it("keeps its applied marks, so that a late duplicate does not bring the key back", async () => {
+    const world = await cleared();
+    expect(await itemOf(world, "a")).toMatchObject({ state: ABSENT, applied: { s: at(2) } });
+    await world.deliver("s", 1, 2);
+    expect((await liveLogs(world)).size).toBe(0);
+    await expectPromise(world);
+  });
+
+  it("goes only once a checkpoint that covers it is older than any invocation", async () => {
+    const world = await cleared();
+    for (let i = 0; i < 4; i += 1) {
+      await world.deliver("s", 3 + i, 3 + i);
+      await world.checkpoint();
+      expect(await itemOf(world, "a")).toBeDefined();
+    }
+    world.clock.ms += 2 * HOUR_MS;
+    await world.checkpoint();
+    await world.checkpoint();
+    expect(await itemOf(world, "a")).toBeUndefined();
+    expect(world.ofType("tombstones-removed")).toMatchObject([{ function: "log", keys: 1 }]);
+    await expectPromise(world);
+    await world.deliver("s", 1, 8);
+    expect((await liveLogs(world)).has("a")).toBe(false);
+    await expectPromise(world);
+  });
+
+  it("that is covered late stays until the covering checkpoint is old: a handler stalled before it applies nothing twice", async () => {
+    const world = new TestWorld();
+    world.split("s", "a");
+    world.split("t", "xA");
+    world.split("z", "zzzz");
+    // s1 is folded and its End lost; t2 clears the key. The tombstone is hours old before s comes to be resolved.
+    const dying = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+    await settled(world.deliver("s", 1, 1, { process: dying }));
+    await world.deliver("t", 1, 2);
+    expect(await itemOf(world, "a")).toMatchObject({ state: ABSENT, applied: { s: at(1), t: at(2) } });
+    for (const n of [1, 2]) {
+      world.clock.ms += 2 * HOUR_MS;
+      await world.deliver("z", n, n);
+      await world.coordinate({ request: {} });
+    }
+    const zombie = world.start();
+    const gate = zombie.pauseAt((call) => call.step === "state.load a");
+    const running = world.deliver("s", 1, 1, { process: zombie });
+    await gate.reached;
+    await world.deliverUntilDone("s", 1, 1);
+    for (const n of [3, 4]) {
+      await world.deliver("z", n, n);
+      await world.checkpoint();
+    }
+    gate.release();
+    await settled(running);
+    expect((await liveLogs(world)).has("a")).toBe(false);
+    expect((await checkpointLogs(world, (await world.control()).epoch)).has("a")).toBe(false);
+  });
+
+  it("that was written over meanwhile is not removed", async () => {
+    const world = await cleared();
+    world.split("t", "a");
+    await world.checkpoint();
+    world.clock.ms += 2 * HOUR_MS;
+    await world.checkpoint();
+    const sweeper = world.start();
+    const gate = sweeper.pauseAt((call) => call.step === "state.remove a");
+    const running = world.coordinate({ request: {}, process: sweeper });
+    await gate.reached;
+    await world.deliver("t", 1, 1);
+    gate.release();
+    await running;
+    expect((await liveLogs(world)).get("a")).toEqual(["t1"]);
+    await expectPromise(world);
+  });
+
+  it("written, removed and written again: no write ever bears a token that another bore", async () => {
+    const world = await cleared();
+    world.split("t", "aAaA");
+    const seen = new Set<string>();
+    let writes = 0;
+    const watched = world.start((call) => {
+      if (!call.step.startsWith("state.write")) return undefined;
+      writes += 1;
+      seen.add((call.given[1] as { readonly v: string }).v);
+      return undefined;
+    });
+    await world.deliver("t", 1, 1, { process: watched });
+    await world.deliver("t", 2, 2, { process: watched });
+    for (let i = 0; i < 4; i += 1) {
+      await world.checkpoint();
+      world.clock.ms += 2 * HOUR_MS;
+    }
+    expect(await itemOf(world, "a")).toBeUndefined();
+    await world.deliver("t", 3, 3, { process: watched });
+    await world.deliver("t", 4, 4, { process: watched });
+    expect(writes).toBe(4);
+    expect(seen.size).toBe(4);
+  });
+});
+
+describe("two splits writing one key across a barrier", () => {
+  it("both images are right, whichever comes first", async () => {
+    for (const order of [
+      ["s", "t"],
+      ["t", "s"],
+    ] as const) {
+      const world = new TestWorld();
+      world.split("s", "aaa");
+      world.split("t", "aaa");
+      const [early, late] = order;
+      await world.deliver(early, 1, 1);
+      await world.deliver(late, 1, 1);
+      const dying = world.start((call) => (call.step === `end ${late}` ? "dies before" : undefined));
+      await settled(world.deliver(late, 2, 2, { process: dying }));
+      const report = await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+      expect(report.outcome).toBe("unfinished");
+      await world.deliver(early, 2, 2);
+      // The key is in the new epoch now; the late split's event of the old one belongs into both images.
+      await world.deliverUntilDone(late, 2, 3);
+      await world.deliver(early, 3, 3);
+      await world.coordinate();
+      expect((await checkpointLogs(world, 1)).get("a")?.toSorted()).toEqual(
+        [`${early}1`, `${late}1`, `${late}2`].toSorted(),
+      );
+      expect((await liveLogs(world)).get("a")).toHaveLength(6);
+      await expectPromise(world);
+    }
+  });
+
+  it("an event of the old epoch on a key that the new one created is in both images", async () => {
+    const world = await straggling("b");
+    await world.deliver("s", 2, 2);
+    await world.deliverUntilDone("t", 2, 2);
+    await world.coordinate();
+    expect((await checkpointLogs(world, 1)).get("b")).toEqual(["t2"]);
+    expect((await liveLogs(world)).get("b")).toEqual(["s2", "t2"]);
+    await expectPromise(world);
+  });
+
+  it("a clearing of the old epoch on a key that the new one changed clears both images", async () => {
+    const world = new TestWorld();
+    world.split("s", "aa");
+    world.split("t", "xA");
+    await world.deliver("s", 1, 1);
+    await world.deliver("t", 1, 1);
+    await settled(world.deliver("t", 2, 2, { process: world.start((c) => (c.step === "state.write a" ? "dies before" : undefined)) }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    await world.deliver("s", 2, 2);
+    await world.deliverUntilDone("t", 2, 2);
+    await world.coordinate();
+    expect((await checkpointLogs(world, 1)).has("a")).toBe(false);
+    expect((await liveLogs(world)).has("a")).toBe(false);
+  });
+
+  it("a throw in either fold counts as a throw at that record, and neither image is changed", async () => {
+    const world = await straggling("b");
+    await world.deliver("s", 2, 2);
+    world.behaviour = { poison: ["t2"] };
+    for (let i = 0; i < 5; i += 1) await world.deliver("t", 2, 2);
+    await world.coordinate();
+    expect((await checkpointLogs(world, 1)).has("b")).toBe(false);
+    expect((await liveLogs(world)).get("b")).toEqual(["s2"]);
+    expect(await world.itemOf("t")).toMatchObject({ position: at(2), holes: [{ from: at(2) }] });
+    await expectPromise(world);
+  });
+
+  /** s has passed barrier 1, t (unclean: t2, of key `key`, was tried) not. */
+  async function straggling(key: string): Promise<TestWorld> {
+    const world = new TestWorld();
+    world.split("s", `a${key}`);
+    world.split("t", `a${key}`);
+    await world.deliver("s", 1, 1);
+    await world.deliver("t", 1, 1);
+    const dying = world.start((call) => (call.step.startsWith("state.write") ? "dies before" : undefined));
+    await settled(world.deliver("t", 2, 2, { process: dying }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    return world;
+  }
+});
+
+describe("an aborted checkpoint followed by the next one", () => {
+  it("while a slow split skips the aborted epoch: the image is right", async () => {
+    const world = new TestWorld();
+    world.split("s", "aaaaa");
+    world.split("t", "aaaaa");
+    await world.deliver("s", 1, 1);
+    const dying = world.start((call) => (call.step === "end t" ? "dies before" : undefined));
+    await settled(world.deliver("t", 1, 2, { process: dying }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    await world.deliver("s", 2, 2);
+    world.clock.ms += 11 * MINUTE_MS;
+    expect(await world.coordinate()).toMatchObject({ outcome: "aborted", checkpoint: 1 });
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    await world.deliver("s", 3, 3);
+    expect(await world.itemOf("t")).toMatchObject({ epoch: 0, pendingEpoch: 2 });
+    await world.deliverUntilDone("t", 1, 2);
+    await world.deliver("s", 4, 4);
+    await world.deliver("t", 3, 4);
+    expect(await world.itemOf("t")).toMatchObject({ epoch: 2 });
+    expect((await world.itemOf("t"))?.barriers).not.toHaveProperty("1");
+    await world.coordinate();
+    expect((await checkpointLogs(world, 2)).get("a")?.filter((id) => id.startsWith("s"))).toEqual(["s1", "s2"]);
+    await expectPromise(world);
+  });
+
+  it("a handler stalled in the aborted epoch writes into the right images when it wakes in the next", async () => {
+    const world = new TestWorld();
+    world.split("s", "aaaa");
+    world.split("t", "aa");
+    await world.deliver("s", 1, 1);
+    await world.deliver("t", 1, 1);
+    const dying = world.start((call) => (call.step === "end t" ? "dies before" : undefined));
+    await settled(world.deliver("t", 2, 2, { process: dying }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    const zombie = world.start();
+    const gate = zombie.pauseAt((call) => call.step === "state.write a");
+    const running = world.deliver("s", 2, 2, { process: zombie });
+    await gate.reached;
+    world.clock.ms += 11 * MINUTE_MS;
+    expect(await world.coordinate()).toMatchObject({ outcome: "aborted" });
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    await world.deliverUntilDone("s", 2, 4);
+    await world.deliverUntilDone("t", 2, 2);
+    gate.release();
+    await settled(running);
+    await world.coordinate();
+    expect(await liveAndPromise(world)).toBe(6);
+  });
+});
+
+async function liveAndPromise(world: TestWorld): Promise<number> {
+  await expectPromise(world);
+  return (await liveLogs(world)).get("a")?.length ?? 0;
+}
+
+describe("a barrier", () => {
+  it("is passed once by an idle move and a handler that race", async () => {
+    const world = new TestWorld();
+    world.split("s", "abab");
+    await world.deliver("s", 1, 2);
+    const coordinator = world.start();
+    const gate = coordinator.pauseAt((call) => call.step === "move s");
+    const running = world.coordinate({ request: {}, process: coordinator });
+    await gate.reached;
+    await world.deliver("s", 3, 4);
+    gate.release();
+    await running;
+    expect(world.ofType("barrier")).toMatchObject([{ split: "s", checkpoint: 1, position: at(2) }]);
+    expect((await readManifestOf(world, 1)).functions[0]?.splits[0]?.position).toBe(at(2));
+    await expectPromise(world);
+  });
+
+  it("is refused to an attempt that a later batch has taken over, to another generation, and to an epoch passed", async () => {
+    const world = new TestWorld();
+    world.split("s", "abab");
+    await world.deliver("s", 1, 2);
+    const place = { function: "log", split: "s" };
+    const { attempt } = (await world.itemOf("s")) ?? { attempt: 0 };
+    const { control } = world.stores;
+    expect(await passBarrier(control, place, { attempt: attempt - 1, generation: 1, n: 1 })).toBeUndefined();
+    expect(await passBarrier(control, place, { attempt, generation: 2, n: 1 })).toBeUndefined();
+    expect(await passBarrier(control, place, { attempt, generation: 1, n: 1 })).toMatchObject({ epoch: 1 });
+    expect(await passBarrier(control, place, { attempt, generation: 1, n: 1 })).toBeUndefined();
+    expect(await moveIdle(control, place, { generation: 1, n: 1 })).toBeUndefined();
+    expect(await moveIdle(control, place, { generation: 2, n: 2 })).toBeUndefined();
+  });
+
+  it("held in flight by a handler that a later batch fenced has no effect on the cut", async () => {
+    const world = new TestWorld();
+    world.split("s", "ababab");
+    await world.deliver("s", 1, 2);
+    const asker = world.start((call) => (call.step === "move s" ? "dies before" : undefined));
+    await settled(world.coordinate({ request: {}, process: asker }));
+    const zombie = world.start();
+    const gate = zombie.pauseAt((call) => call.step === "barrier s");
+    const running = world.deliver("s", 3, 4, { process: zombie });
+    await gate.reached;
+    // Its range is tried by now, so the next one stays in the old epoch; then the barrier is passed behind it.
+    await world.deliverUntilDone("s", 3, 4);
+    await world.coordinate();
+    gate.release();
+    await expect(running).rejects.toMatchObject({ kind: "retry" });
+    expect((await readManifestOf(world, 1)).functions[0]?.splits[0]?.position).toBe(at(4));
+    await expectPromise(world);
+  });
+
+  it("whose answer was lost is recognised as its own, and the batch goes on in the new epoch", async () => {
+    const world = new TestWorld();
+    world.split("s", "abab");
+    await world.deliver("s", 1, 2);
+    const asker = world.start((call) => (call.step === "move s" ? "dies before" : undefined));
+    await settled(world.coordinate({ request: {}, process: asker }));
+    const process = world.start((call) => (call.step === "barrier s" ? "sent twice" : undefined));
+    await world.deliver("s", 3, 4, { process });
+    expect(await world.itemOf("s")).toMatchObject({ epoch: 1, position: at(4), barriers: { 1: at(2) } });
+    expect(await itemOf(world, "a")).toMatchObject({ epoch: 1, before: { value: { log: ["s1"] } } });
+    await world.coordinate();
+    await expectExactlyOnce(world);
+    await expectPromise(world);
+  });
+
+  it("makes no handler wait: batches go on while a checkpoint stands still", async () => {
+    const world = new TestWorld();
+    world.split("s", "ab".repeat(20));
+    world.split("t", "a");
+    const dying = world.start((call) => (call.step === "end t" ? "dies before" : undefined));
+    await settled(world.deliver("t", 1, 1, { process: dying }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    const startMs = world.clock.now();
+    for (let n = 1; n <= 40; n += 4) expect((await world.deliver("s", n, n + 3)).failedFrom).toBeUndefined();
+    expect(world.clock.now()).toBe(startMs);
+    await world.drain();
+    await world.coordinate();
+    await expectPromise(world);
+  });
+});
