@@ -9,7 +9,7 @@ export interface DuckDBOptions {
   readonly threads?: number;
 }
 
-const MEMORY_MAX = "256MB";
+const MEMORY_MAX = "384MB";
 
 /** Runs `work` on a database of its own, in memory and bounded; nothing of it is left afterwards. */
 export async function withDuckDB<Result>(

@@ -1,8 +1,8 @@
 /**
  * The flights as they arrive: each split's file grows, and the engine tails it.
  *
- * A share of what the present act may have is let in at each tick, so that flights flow for as long as the act takes on
- * this machine, and there are always some to come for the acts that follow.
+ * A share of what the present act may have is let in at each tick, and never far ahead of the functions, so that flights
+ * flow for as long as the act takes on this machine, and there are always some to come for the acts that follow.
  */
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import path from "node:path";
@@ -12,6 +12,9 @@ import type { DealtSplit } from "./data.ts";
 const TICK_MS = 100;
 /** Of what the act has left, per tick: most of it comes within two seconds, the rest ever slower. */
 const SHARE = 0.06;
+/** How far flights may be ahead of the functions: a full batch for each split, or this part of all. */
+const LEAD_FLIGHTS = 2_000;
+const LEAD_PART = 0.003;
 const CHUNK_BYTES = 64 * 1024;
 const NEWLINE = 10;
 
@@ -46,8 +49,9 @@ export class Feed {
     return this.flights - this.arrived;
   }
 
-  start(): void {
-    this.running = this.run();
+  /** @param folded how many flights the functions are past */
+  start(folded: () => number): void {
+    this.running = this.run(folded);
     this.running.catch(() => {});
   }
 
@@ -72,11 +76,14 @@ export class Feed {
     }
   }
 
-  private async run(): Promise<void> {
+  private async run(folded: () => number): Promise<void> {
+    const leadMax = Math.max(LEAD_FLIGHTS, this.flights * LEAD_PART);
     while (!this.stopped && this.toCome > 0) {
+      const room = Math.ceil((leadMax - (this.arrived - folded())) / this.splits.length);
       for (const split of this.splits) {
         const left = Math.ceil(split.flights * this.ceiling) - split.arrived;
-        if (left > 0) await split.letIn(this.draining ? left : Math.ceil(left * SHARE));
+        const flights = this.draining ? left : Math.min(room, Math.ceil(left * SHARE));
+        if (flights > 0) await split.letIn(flights);
         if (this.stopped) return;
       }
       await sleep(TICK_MS);

@@ -29,7 +29,7 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
   const { feed, watch, narrator } = stage;
   narrator.act("1. Flights flow, and checkpoints complete.");
   feed.letIn(0.3);
-  feed.start();
+  feed.start(() => watch.foldedByAll);
   await watch.until("the first checkpoints", () => watch.completedWhileFlowing >= 2);
 
   narrator.act("2. A worker is killed.");
