@@ -255,13 +255,20 @@ export function flipControl(
   });
 }
 
-/** Ends a restore: control is RUNNING again, unless a later restore has begun (◆ a superseded restorer stops). */
+/**
+ * Ends a restore: control is RUNNING again, unless a later restore has begun (◆ a superseded restorer stops). Once only:
+ * a repeat that arrives late would take away the pins of the next restore, which is being prepared.
+ */
 export function finishRestore(
   store: ControlStore,
   step: { readonly target: number; readonly atMs: number },
 ): Promise<Control | undefined> {
   return write(store, {
-    conditions: [compare("gen", "=", step.target), compare("maxGen", "=", step.target)],
+    conditions: [
+      compare("phase", "=", "REPLAYING"),
+      compare("gen", "=", step.target),
+      compare("maxGen", "=", step.target),
+    ],
     set: [
       [path("phase"), value("RUNNING")],
       [path("restore", "finishedAtMs"), value(step.atMs)],
