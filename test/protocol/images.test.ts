@@ -1,6 +1,6 @@
 /** The image of a key at the cut, whatever happens to the key around it; tombstones; barriers and who passes them. */
 import { describe, expect, it } from "vitest";
-import { passBarrier, moveIdle } from "../../shared/control/split-steps.ts";
+import { moveIdle, passBarrier } from "../../shared/control/split-steps.ts";
 import { ABSENT } from "../../shared/state/state-item.ts";
 import { settled } from "../support/every-call.ts";
 import { checkpointLogs, expectExactlyOnce, expectPromise, liveLogs, readManifestOf } from "../support/oracle.ts";
@@ -231,7 +231,11 @@ describe("two splits writing one key across a barrier", () => {
     world.split("t", "xA");
     await world.deliver("s", 1, 1);
     await world.deliver("t", 1, 1);
-    await settled(world.deliver("t", 2, 2, { process: world.start((c) => (c.step === "state.write a" ? "dies before" : undefined)) }));
+    await settled(
+      world.deliver("t", 2, 2, {
+        process: world.start((c) => (c.step === "state.write a" ? "dies before" : undefined)),
+      }),
+    );
     await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
     await world.deliver("s", 2, 2);
     await world.deliverUntilDone("t", 2, 2);

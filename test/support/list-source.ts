@@ -91,7 +91,8 @@ export class ListSource implements Source {
   private async *read(request: Parameters<Source["reader"]["read"]>[0]): AsyncGenerator<ReadPage> {
     let number = numberAt(request.after);
     for (;;) {
-      const { values, ended } = this.split(request.split);
+      const { values, ended, trimmedTo } = this.split(request.split);
+      number = Math.max(number, trimmedTo);
       const records = this.records(request.split, number + 1, number + request.pageRecords);
       number = numberAt(records.at(-1)?.position ?? at(number));
       const caughtUp = number >= values.length;

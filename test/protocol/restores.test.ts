@@ -1,0 +1,413 @@
+/** Restores against each other, against zombies, and against sources that forget. */
+import { describe, expect, it } from "vitest";
+import { finishRestore, flipControl, recordRestore } from "../../shared/control/control-steps.ts";
+import { endBatch, flipSplit } from "../../shared/control/split-steps.ts";
+import { settled } from "../support/every-call.ts";
+import { expectAllResolved, expectOneLiveGeneration, expectPromise, liveLogs } from "../support/oracle.ts";
+import { at, HOUR_MS, TestWorld } from "../support/test-world.ts";
+
+async function started(): Promise<TestWorld> {
+  const world = new TestWorld();
+  world.split("s", "abcabcab");
+  world.split("t", "bcbc");
+  await world.deliver("s", 1, 3);
+  await world.deliver("t", 1, 1);
+  await world.checkpoint();
+  await world.deliver("s", 4, 6);
+  await world.checkpoint();
+  await world.deliver("t", 2, 3);
+  return world;
+}
+
+describe("a zombie handler", () => {
+  it.each(["state.load a,b,c", "state.write a", "end s"])(
+    "held at %s through a restore has no effect",
+    async (step) => {
+      const world = new TestWorld();
+      world.split("s", "xxabcabcab");
+      await world.deliver("s", 1, 2);
+      await world.checkpoint();
+      const zombie = world.start();
+      const gate = zombie.pauseAt((call) => call.step === step);
+      const running = world.deliver("s", 3, 5, { process: zombie });
+      await gate.reached;
+      await world.restore({ checkpoint: 1 });
+      const before = [await world.itemOf("s"), await liveLogs(world)];
+      gate.release();
+      await expect(running).rejects.toMatchObject({ kind: "retry" });
+      expect([await world.itemOf("s"), await liveLogs(world)]).toEqual(before);
+      await world.drain();
+      await expectAllResolved(world);
+      await expectPromise(world);
+    },
+  );
+
+  it("held at its End through a later batch cannot end it, nor move the position back", async () => {
+    const world = new TestWorld();
+    world.split("s", "abcabc");
+    const zombie = world.start();
+    const gate = zombie.pauseAt((call) => call.step === "end s");
+    const running = world.deliver("s", 1, 2, { process: zombie });
+    await gate.reached;
+    await world.deliverUntilDone("s", 1, 6);
+    const before = await world.itemOf("s");
+    gate.release();
+    await expect(running).rejects.toMatchObject({ kind: "retry" });
+    expect(await world.itemOf("s")).toEqual(before);
+    await expectPromise(world);
+  });
+
+  it("that held its End while its events were tried again in part leaves the split unclean", async () => {
+    const world = new TestWorld();
+    world.split("s", "abcabc");
+    const zombie = world.start();
+    const gate = zombie.pauseAt((call) => call.step === "end s");
+    const running = world.deliver("s", 1, 2, { process: zombie });
+    await gate.reached;
+    await settled(
+      world.deliver("s", 1, 4, { process: world.start((c) => (c.step === "end s" ? "dies before" : undefined)) }),
+    );
+    gate.release();
+    await settled(running);
+    expect(await world.itemOf("s")).toMatchObject({ position: "", attemptedTo: at(4) });
+    await world.drain();
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("of the mapping cannot begin on a split that is REPLAYING, although it had seen it RUNNING", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const restorer = world.start();
+    const gate = restorer.pauseAt((call) => call.step.startsWith("storage.read chk-0000000001/log"));
+    const carried = world.carryOn({ process: restorer });
+    await gate.reached;
+    const before = await world.itemOf("s");
+    await expect(world.deliver("s", 7, 8)).rejects.toMatchObject({
+      kind: "retry",
+      message: expect.stringContaining("a restore is under way"),
+    });
+    expect(await world.itemOf("s")).toEqual(before);
+    gate.release();
+    await carried;
+    await world.drain();
+    await expectPromise(world);
+  });
+
+  it("that replays for an older restore cannot begin in the newer one's generation", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const older = world.start();
+    const gate = older.pauseAt((call) => call.step === "begin s");
+    const carried = world.carryOn({ process: older });
+    await gate.reached;
+    await world.request({ checkpoint: 2 });
+    await world.carryOn();
+    const before = await world.itemOf("s");
+    gate.release();
+    await settled(carried);
+    expect(await world.itemOf("s")).toEqual(before);
+    await world.drain();
+    await expectPromise(world);
+    await expectOneLiveGeneration(world, 3);
+  });
+});
+
+describe("two restores at once", () => {
+  it("of two checkpoints, the slower one finishing last: the later one holds", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "flip control");
+    const carried = world.carryOn({ process: slow });
+    await gate.reached;
+    expect(await world.request({ checkpoint: 2 })).toMatchObject({ outcome: "started", generation: 3 });
+    await world.carryOn();
+    gate.release();
+    expect(await carried).toMatchObject({ outcome: "superseded" });
+    await expectOneLiveGeneration(world, 3);
+    expect((await world.control()).restoredFrom).toMatchObject({ checkpoint: 2 });
+    await world.drain();
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+
+  it("the slower one held before control's last write: control does not run for it while the other replays", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "finish restore");
+    const carried = world.carryOn({ process: slow });
+    await gate.reached;
+    await world.request({ checkpoint: 2 });
+    gate.release();
+    expect(await carried).toMatchObject({ outcome: "superseded" });
+    expect(await world.control()).toMatchObject({ phase: "REPLAYING", maxGen: 3 });
+    await world.carryOn();
+    await expectOneLiveGeneration(world, 3);
+    await expectPromise(world);
+  });
+
+  it("of one checkpoint by two carriers, each split is flipped once and each key loaded once", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const [one, two] = [world.start(), world.start()];
+    await Promise.all([settled(world.carryOn({ process: one })), settled(world.carryOn({ process: two }))]);
+    await world.carryOn();
+    await expectOneLiveGeneration(world, 2);
+    await expectPromise(world);
+  });
+
+  it("a restore record that arrives late is refused: the generation that it counts on was passed", async () => {
+    const world = await started();
+    const dying = world.start((call) => (call.step === "record restore" ? "dies, delayed" : undefined));
+    await settled(world.request({ checkpoint: 1 }, { process: dying }));
+    await world.restore({ checkpoint: 2 });
+    await world.drain();
+    const before = await world.control();
+    await dying.releaseDelayed();
+    expect(await world.control()).toEqual(before);
+    await expectPromise(world);
+  });
+
+  it("a restore record that arrives late on a control where nothing else happened begins that restore, whole", async () => {
+    const world = await started();
+    const dying = world.start((call) => (call.step === "record restore" ? "dies, delayed" : undefined));
+    await settled(world.request({ checkpoint: 1 }, { process: dying }));
+    await world.drain();
+    await dying.releaseDelayed();
+    expect(await world.carryOn()).toMatchObject({ outcome: "finished", checkpoint: 1 });
+    await world.drain();
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+
+  it("a finish that arrives late, when the next restore of another checkpoint is being prepared, ends nothing", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const dying = world.start((call) => (call.step === "finish restore" ? "dies, delayed" : undefined));
+    await settled(world.carryOn({ process: dying }));
+    await world.carryOn();
+    const preparing = world.start();
+    const gate = preparing.pauseAt((call) => call.step === "record restore");
+    const requested = world.request({ checkpoint: 2 }, { process: preparing });
+    await gate.reached;
+    const pins = (await world.control()).pins;
+    await dying.releaseDelayed();
+    expect((await world.control()).pins).toEqual(pins);
+    gate.release();
+    await requested;
+    await world.carryOn();
+    await expectOneLiveGeneration(world, 3);
+    await expectPromise(world);
+  });
+
+  it("every restore, a rerun of the same checkpoint too, has a generation and a token of its own", async () => {
+    const world = await started();
+    const plans = [];
+    for (let i = 0; i < 3; i += 1) {
+      await world.restore({ checkpoint: 1 });
+      plans.push((await world.control()).restore);
+    }
+    expect(plans.map((plan) => plan?.target)).toEqual([2, 3, 4]);
+    expect(new Set(plans.map((plan) => plan?.token)).size).toBe(3);
+    await expectPromise(world);
+  });
+});
+
+describe("a restore during a checkpoint", () => {
+  it("aborts it by the marker, and its coordinator can neither commit nor move a split any more", async () => {
+    for (const step of ["move s", "storage.createExclusively chk-0000000003/manifest.json"]) {
+      const world = await started();
+      const coordinator = world.start();
+      const gate = coordinator.pauseAt((call) => call.step === step);
+      const running = world.coordinate({ request: {}, process: coordinator });
+      await gate.reached;
+      expect(await world.request({ checkpoint: 1 })).toMatchObject({ outcome: "started", interrupted: 3 });
+      expect((await world.control()).checkpoint).toMatchObject({ n: 3, open: false, status: "ABORTED" });
+      await world.carryOn();
+      gate.release();
+      await settled(running);
+      await expectPromise(world);
+      await world.drain();
+      expect(await world.checkpoint()).toBe(4);
+      await expectPromise(world);
+    }
+  });
+
+  it("is not recorded while one is open, whoever opened it between the restore's look and its write", async () => {
+    const world = await started();
+    const restorer = world.start();
+    const gate = restorer.pauseAt((call) => call.step === "record restore");
+    const requested = world.request({ checkpoint: 1 }, { process: restorer });
+    await gate.reached;
+    const coordinator = world.start((call) => (call.step === "move s" ? "dies before" : undefined));
+    await settled(world.coordinate({ request: {}, process: coordinator }));
+    gate.release();
+    expect(await requested).toMatchObject({ outcome: "started", interrupted: 3 });
+    await world.carryOn();
+    await expectPromise(world);
+  });
+});
+
+describe("the restored generation", () => {
+  it("is loaded only where a key has no item, so that a stalled carrier takes nothing back", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "state.write a");
+    const carried = world.carryOn({ process: slow });
+    await gate.reached;
+    await world.carryOn();
+    await world.drain();
+    const before = await liveLogs(world);
+    gate.release();
+    await settled(carried);
+    expect(await liveLogs(world)).toEqual(before);
+    await expectPromise(world);
+  });
+
+  it("carries no applied marks and no before-images: replayed events are folded again", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const restorer = world.start();
+    const gate = restorer.pauseAt((call) => call.step === "flip control");
+    const carried = world.carryOn({ process: restorer });
+    await gate.reached;
+    const loaded = await world.stores.state.load({ function: "log", generation: 2 }, ["a", "b", "c"]);
+    expect([...loaded.keys()].toSorted()).toEqual(["a", "b", "c"]);
+    for (const item of loaded.values()) {
+      expect(item).toMatchObject({ applied: {}, epoch: 0 });
+      expect(item).not.toHaveProperty("before");
+    }
+    gate.release();
+    await carried;
+    await expectPromise(world);
+  });
+
+  it("flips a split in one write, once: position and attemptedTo at the cut, until as far as was tried", async () => {
+    const world = await started();
+    const dying = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+    await settled(world.deliver("s", 7, 8, { process: dying }));
+    world.behaviour = { poison: ["t4"] };
+    await world.deliver("t", 4, 4);
+    await world.request({ checkpoint: 1 });
+    const restorer = world.start();
+    const gate = restorer.pauseAt((call) => call.step === "begin s" || call.step === "begin t");
+    const carried = world.carryOn({ process: restorer });
+    await gate.reached;
+    expect(await world.itemOf("s")).toMatchObject({
+      ...{ gen: 2, phase: "REPLAYING", position: at(3), attemptedTo: at(3), until: at(8), begun: 0 },
+      ...{ epoch: 2, pendingEpoch: 2, resolved: 2, barriers: {} },
+    });
+    expect(await world.itemOf("t")).toMatchObject({ position: at(1), until: at(3) });
+    expect((await world.itemOf("t"))?.failing).toBeUndefined();
+    gate.release();
+    await carried;
+    expect(await world.itemOf("s")).toMatchObject({ position: at(8) });
+    await expectPromise(world);
+  });
+
+  it("keeps the farther until when a restore is itself restored in the middle of its replay", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const restorer = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+    await settled(world.carryOn({ process: restorer }));
+    expect((await world.itemOf("s"))?.until).toBe(at(6));
+    await world.request({ checkpoint: 2 });
+    await world.carryOn();
+    expect(await world.itemOf("s")).toMatchObject({ position: at(6) });
+    await world.restore({ checkpoint: 1 });
+    expect(await world.itemOf("s")).toMatchObject({ position: at(6), gen: 4 });
+    await expectPromise(world);
+  });
+
+  it("is not flipped again, run, or ended by what is older than it", async () => {
+    const world = await started();
+    await world.restore({ checkpoint: 1 });
+    await world.restore({ checkpoint: 1 });
+    const { control } = world.stores;
+    const read = await world.control();
+    const flip = { from: { generation: 1, checkpoint: 1 }, mode: "exactly-once", epochAtLeast: 0 } as const;
+    expect(await flipControl(control, { ...flip, target: 2, epochRead: read.epoch })).toBeUndefined();
+    expect(await flipControl(control, { ...flip, target: 9, epochRead: read.epoch - 1 })).toBeUndefined();
+    expect(await finishRestore(control, { target: 2, atMs: 1 })).toBeUndefined();
+    const place = { function: "log", split: "s" };
+    const step = {
+      ...{ target: 3, position: "", freshAt: 0, holes: { inline: [], items: [] }, ended: false, epoch: 2 },
+      mode: "exactly-once",
+    } as const;
+    expect(await flipSplit(control, place, step)).toBeUndefined();
+    const item = await world.itemOf("s");
+    if (item === undefined) throw new Error("no split");
+    const end = { position: "", attemptedTo: "", freshAt: 0, consecutiveDeadLetters: 0, phase: "RUNNING" } as const;
+    expect(await endBatch(control, place, { ...end, attempt: item.attempt - 1, generation: 3 })).toBeUndefined();
+    expect(await endBatch(control, place, { ...end, attempt: item.attempt, generation: 2 })).toBeUndefined();
+    const late = { checkpoint: 1, startedAtMs: 0, functions: {}, token: "late" };
+    expect(await recordRestore(control, { maxGenRead: 2, plan: { ...late, target: 4 } })).toBeUndefined();
+    expect(await world.itemOf("s")).toEqual(item);
+  });
+
+  it("tries records afresh that were dead letters after the cut, and keeps those from before it as holes", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "abab");
+    world.behaviour = { poison: ["s1", "s3"] };
+    await world.deliverUntilDone("s", 1, 2);
+    await world.checkpoint();
+    await world.deliverUntilDone("s", 3, 4);
+    world.behaviour = {};
+    await world.restore({ checkpoint: 1 });
+    expect((await world.itemOf("s"))?.holes).toMatchObject([{ from: at(1), to: at(1) }]);
+    expect((await liveLogs(world)).get("a")).toEqual(["s3"]);
+    await expectPromise(world);
+  });
+});
+
+describe("a source that no longer has the records", () => {
+  it("is refused by name before anything changed, and the checkpoint that would do is named", async () => {
+    const world = await started();
+    await world.checkpoint();
+    Object.assign(world.source.splits.get("s") ?? {}, { trimmedTo: 5 });
+    const { pinned: _count, ...before } = await world.control();
+    const splits = await world.items();
+    await expect(world.request({ checkpoint: 1 })).rejects.toMatchObject({
+      kind: "choose-another-checkpoint",
+      message: expect.stringContaining("cannot read split s again after 000003"),
+    });
+    const { pinned: _later, ...after } = await world.control();
+    expect(after).toEqual(before);
+    expect(await world.items()).toEqual(splits);
+    await world.restore({ checkpoint: 2 });
+    await world.drain();
+    await expectPromise(world);
+  });
+
+  it("loses them during the replay: the hole is noted, and the restore comes to its end", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const restorer = world.start();
+    const gate = restorer.pauseAt((call) => call.step === "begin s");
+    const carried = world.carryOn({ process: restorer });
+    await gate.reached;
+    Object.assign(world.source.splits.get("s") ?? {}, { trimmedTo: 6 });
+    restorer.kill();
+    gate.release();
+    await settled(carried);
+    await world.carryOn();
+    await expectOneLiveGeneration(world, 2);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "dropped", after: at(3), to: at(6) }]);
+    await world.drain();
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
+
+it("a restore that nobody carries on for hours is carried on all the same", async () => {
+  const world = await started();
+  const dying = world.start((call) => (call.step === "flip t" ? "dies before" : undefined));
+  await settled(world.restore({ checkpoint: 1 }, { process: dying }));
+  world.clock.ms += 9 * HOUR_MS;
+  expect(await world.coordinate({ request: {} })).toEqual({ outcome: "restoring" });
+  expect(await world.carryOn()).toMatchObject({ outcome: "finished" });
+  await expectPromise(world);
+});
