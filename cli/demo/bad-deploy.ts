@@ -61,8 +61,11 @@ async function deleteItems({ engine, narrator, watch }: Stage): Promise<number> 
     return 0;
   }
   const { endpoint, tables } = engine.dynamodb;
+  const inChains = new Set((await engine.statePage(HASH_CHAIN)).states.map(({ key }) => key));
   const { states } = await engine.statePage(ON_TIME);
-  const airports = states.slice(0, DELETED_AIRPORTS).map(({ key }) => key);
+  // One function may be ahead of the other.
+  const inBoth = states.map(({ key }) => key).filter((key) => inChains.has(key));
+  const airports = inBoth.slice(0, DELETED_AIRPORTS);
   const generation = generationText(watch.progress?.generation ?? 1);
   const surroundings = localSurroundings(endpoint, () => {});
   let deleted = 0;
