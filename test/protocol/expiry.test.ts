@@ -1,0 +1,148 @@
+/** Sources that forget by age: what expired is written down as a hole, what did not is none. */
+import { describe, expect, it } from "vitest";
+import { settled } from "../support/every-call.ts";
+import { expectPromise, readManifestOf } from "../support/oracle.ts";
+import { at, HOUR_MS, MINUTE_MS, START_MS, TestWorld } from "../support/test-world.ts";
+
+const RETENTION_MS = 24 * HOUR_MS;
+
+/** One record an hour, kept for a day; the clock stands `hours` after the first. */
+function hourly(letters: string): TestWorld {
+  const world = new TestWorld();
+  world.source.retention = RETENTION_MS;
+  world.split("s", letters, { arrivalTimeMs: (number) => START_MS + number * HOUR_MS });
+  return world;
+}
+
+function moveTo(world: TestWorld, hours: number): void {
+  world.clock.ms = START_MS + hours * HOUR_MS + MINUTE_MS;
+  const split = world.source.splits.get("s");
+  if (split !== undefined) split.trimmedTo = Math.max(0, hours - 24);
+}
+
+/** Writes its keys and dies before its End. */
+async function dieIn(world: TestWorld, from: number, to: number): Promise<void> {
+  const dying = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+  await settled(world.deliver("s", from, to, { process: dying }));
+}
+
+describe("a tried batch expires", () => {
+  it("in part: the hole is noted up to what is left, and B comes after it", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    await dieIn(world, 3, 6);
+    moveTo(world, 28);
+    await world.deliverUntilDone("s", 5, 6);
+    const hole = { cause: "expired", after: at(2), before: at(5) };
+    expect((await world.itemOf("s"))?.holes).toEqual([hole]);
+    expect(world.ofType("hole")).toMatchObject([{ hole }]);
+    const n = await world.checkpoint();
+    expect((await readManifestOf(world, n)).functions[0]?.splits[0]?.holes).toEqual([hole]);
+    await expectPromise(world);
+  });
+
+  it("whole: the hole reaches to the next record that is there", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    await dieIn(world, 3, 4);
+    moveTo(world, 30);
+    await world.deliverUntilDone("s", 7, 8);
+    expect(await world.itemOf("s")).toMatchObject({
+      position: at(8),
+      holes: [{ cause: "expired", after: at(2), before: at(7) }],
+    });
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("with nothing after it: the coordinator notes it, and checkpoints go on", async () => {
+    const world = hourly("abcab");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    await dieIn(world, 3, 5);
+    moveTo(world, 40);
+    const n = await world.checkpoint();
+    expect((await readManifestOf(world, n)).functions[0]?.splits[0]).toMatchObject({
+      position: at(5),
+      holes: [{ cause: "dropped", after: at(2), to: at(5) }],
+    });
+    await expectPromise(world);
+  });
+
+  it("that was never tried, unseen: a hole of unknown size with an alarm", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 30);
+    await world.deliver("s", 7, 9);
+    const hole = { cause: "expired", after: at(2), before: at(7) };
+    expect((await world.itemOf("s"))?.holes).toEqual([hole]);
+    expect(world.ofType("hole")).toHaveLength(1);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
+
+describe("no hole is noted", () => {
+  it("for a quiet shard older than the retention, at which the coordinator has looked meanwhile", async () => {
+    const world = hourly("ab");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    for (let hours = 10; hours <= 70; hours += 10) {
+      moveTo(world, hours);
+      await world.checkpoint();
+    }
+    world.source.splits
+      .get("s")
+      ?.values.push(...Array.from({ length: 70 }, (_, i) => ({ key: "c", id: `s${i + 3}`, clear: false })));
+    moveTo(world, 72);
+    Object.assign(world.source.splits.get("s") ?? {}, { trimmedTo: 70 });
+    // Numbers 3 to 70 were never written: the source goes on at 71, as Kinesis' numbers have gaps.
+    await world.deliver("s", 71, 72);
+    expect((await world.itemOf("s"))?.holes).toEqual([]);
+    expect(world.ofType("hole")).toEqual([]);
+  });
+
+  it("for a batch that is late, but younger than the retention", async () => {
+    const world = hourly("abcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 25);
+    await world.deliver("s", 3, 5);
+    expect((await world.itemOf("s"))?.holes).toEqual([]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("twice, where the Begin that noted it was sent twice", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 30);
+    const process = world.start((call) => (call.step === "begin s" ? "sent twice" : undefined));
+    await world.deliverUntilDone("s", 7, 9, { process });
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(7) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("by a look that was answered before a batch got on", async () => {
+    const world = hourly("abc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 1);
+    const coordinator = world.start();
+    Object.assign(world.source.splits.get("s")?.values ?? {}, { length: 1 });
+    const gate = coordinator.pauseAt((call) => call.step === "look s");
+    const running = world.coordinate({ request: {}, process: coordinator });
+    await gate.reached;
+    world.split("s", "bc");
+    await world.deliver("s", 2, 2);
+    const before = await world.itemOf("s");
+    gate.release();
+    await running;
+    expect((await world.itemOf("s"))?.freshAt).toBe(before?.freshAt);
+    await expectPromise(world);
+  });
+});
