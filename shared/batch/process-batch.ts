@@ -277,6 +277,9 @@ class Batch {
   private scope(begun: Begun, epoch: number, batch: PreparedBatch): WriteScope {
     const { cache, definition, resources } = this.engine;
     const { split } = begun;
+    // One token a batch: random bytes cost as much as the rest of a write to the heap.
+    const token = resources.randomness.token();
+    let versions = 0;
     return {
       definition,
       stateVersion: stateVersionOf(definition),
@@ -291,6 +294,7 @@ class Batch {
       cache,
       clock: resources.clock,
       randomness: resources.randomness,
+      newVersion: () => `${token}.${versions++}`,
       deadlineMs: this.request.deadlineMs,
     };
   }

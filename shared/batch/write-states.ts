@@ -30,6 +30,8 @@ export interface WriteScope extends FoldScope {
   readonly cache: StateCache | undefined;
   readonly clock: Clock;
   readonly randomness: Randomness;
+  /** A name for a write: no other write, of any process, has it. */
+  readonly newVersion: () => string;
   readonly deadlineMs: number;
 }
 
@@ -138,7 +140,7 @@ function fail(progress: Progress, failure: NonNullable<Written["failure"]>): voi
  * batch's failure. The checks run once a key and batch; only then is each event's state checked by itself.
  */
 async function sealOrLocate(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<StateItem | undefined> {
-  const v = scope.randomness.token();
+  const v = scope.newVersion();
   try {
     return seal(scope, fold, v);
   } catch (refusal) {
