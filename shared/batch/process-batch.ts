@@ -107,7 +107,8 @@ class Batch {
       throw fault;
     }
     // Before any write: a record that was folded must not end as a dead letter because its invocation died of a store.
-    if (folded.failure === undefined) await this.leave(begun, entered);
+    // It kills no more, if it ever did: an invocation that was overtaken by another left the same mark.
+    if (folded.failure === undefined) await this.leave(begun, { ...entered, tries: 0, error: "" });
     return folded;
   }
 
