@@ -5,13 +5,14 @@
 import path from "node:path";
 import { createControlTable } from "../shared/control/dynamodb/control-table.ts";
 import type { RequestCounts } from "../shared/dynamodb/request-meter.ts";
+import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import { type BatchAnswer, replayInstruction } from "../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../shared/lambda/open-resources.ts";
 import type { ReplayAnswer } from "../shared/restore/replay-invoker.ts";
 import { createStateTable } from "../shared/state/dynamodb/state-table.ts";
 import { connectDynamoDB, type DynamoDBConnection } from "./dynamodb/connect-dynamodb.ts";
 import type { Engine, EngineProgress, StartedOptions } from "./engine.ts";
-import { EngineCore } from "./engine-core.ts";
+import { checkSources, EngineCore } from "./engine-core.ts";
 import type { Deliver } from "./pump/delivery.ts";
 import { readState, readStatePage } from "./read-states.ts";
 import { sumCounts } from "./sum-counts.ts";
@@ -70,6 +71,7 @@ class DynamoDBEngine implements Engine {
   async start(): Promise<void> {
     await this.pool.start();
     const resources = await this.open(this.options.appModule ?? "");
+    await checkSources(resources);
     this.started = new EngineCore(resources, {
       deliver: this.deliver,
       replay: async (request) => {
@@ -166,11 +168,27 @@ class DynamoDBEngine implements Engine {
     let made = this.tables.get(table);
     if (made === undefined) {
       const { clock, randomness } = this.surroundings;
-      made = this.surroundings.dynamodb().then((client) => create({ client, clock, randomness }, table));
+      made = this.surroundings
+        .dynamodb()
+        .then((client) => create({ client, clock, randomness }, table))
+        .catch((thrown: unknown) => {
+          throw this.withEndpoint(thrown);
+        });
       made.catch(() => this.tables.delete(table));
       this.tables.set(table, made);
     }
     return made;
+  }
+
+  /** The first call of a run: a wrong URL shows here. */
+  private withEndpoint(thrown: unknown): unknown {
+    const { dynamodb: asked = "embedded" } = this.options;
+    if (!(thrown instanceof TidemarkError) || thrown.kind !== "retry" || !asked.startsWith("http")) return thrown;
+    return new TidemarkError(
+      "retry",
+      `The DynamoDB at ${asked} cannot be used: ${describeThrown(thrown.cause)}. Start it, or correct the URL (--dynamodb).`,
+      { cause: thrown },
+    );
   }
 
   private async open(appModule: string): Promise<OpenedResources> {

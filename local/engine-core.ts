@@ -48,6 +48,21 @@ const COORDINATOR_DEADLINE_MS = 15_000;
 const POLL_MS = 25;
 const FAILED_PAUSE_MS_MAX = 5_000;
 
+/**
+ * Looks at every source once, so that a stream's wrong name or a missing permission is said at once and not every minute.
+ * @throws TidemarkError `fix-configuration`; what may pass by itself is left to the pump
+ */
+export async function checkSources({ app, sourceOf }: AppResources): Promise<void> {
+  const functions = new Map(app.functions.map(({ source, name }) => [source, name]));
+  for (const name of functions.values()) {
+    try {
+      for await (const _split of sourceOf(name).reader.splits()) break;
+    } catch (thrown) {
+      if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration") throw thrown;
+    }
+  }
+}
+
 export class EngineCore {
   private resources: AppResources;
   private readonly options: CoreOptions;

@@ -183,6 +183,11 @@ function check(options: EngineOptions, backend: string): void {
   if (options.batchWindowMs !== undefined && !(options.batchWindowMs >= 0)) {
     refuse(`batchWindowMs is ${options.batchWindowMs}; it must be 0 or more.`);
   }
+  if (options.dynamodb !== undefined && !/^(?:embedded|aws|https?:\/\/[^/].*)$/.test(options.dynamodb)) {
+    refuse(
+      `dynamodb is ${JSON.stringify(options.dynamodb)}; it must be "embedded", "aws", or the URL of an emulator: "http://127.0.0.1:8000".`,
+    );
+  }
   if ((options.app === undefined) === (options.appModule === undefined)) {
     refuse("Give the engine appModule (a file) or app (with backend heap and inProcess), one of the two.");
   }

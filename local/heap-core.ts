@@ -7,7 +7,7 @@ import type { AppDefinition } from "../shared/app/define-app.ts";
 import { createFunctionHandler, type FunctionHandler } from "../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../shared/lambda/open-resources.ts";
 import { recoverFromStorage } from "../shared/restore/recover.ts";
-import { EngineCore } from "./engine-core.ts";
+import { checkSources, EngineCore } from "./engine-core.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import type { DeliveryPauses } from "./pump/delivery.ts";
 import { type KeyState, readState, readStatePage, type StatePage } from "./read-states.ts";
@@ -53,6 +53,7 @@ export class HeapCore {
     const { clock } = surroundings;
     const resources = await openResources(settings, surroundings);
     try {
+      await checkSources(resources);
       const handlers = handlersOf(app, resources);
       const handler = (name: string): FunctionHandler => {
         const found = handlers.get(name);

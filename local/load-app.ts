@@ -39,6 +39,14 @@ async function load(file: string): Promise<unknown> {
   } catch (cause) {
     // What defineApp and defineFunction refuse says more by itself.
     const said = cause instanceof Error && cause.name === "TidemarkError" ? cause.message : describeThrown(cause);
-    throw new TidemarkError("fix-configuration", `The app module ${file} cannot be loaded: ${said}`, { cause });
+    throw new TidemarkError("fix-configuration", `The app module ${file} cannot be loaded: ${said}${placeOf(cause)}`, {
+      cause,
+    });
   }
+}
+
+/** Node says only in the stack where the syntax is wrong, and it may be in a file that the app imports. */
+function placeOf(thrown: unknown): string {
+  const [, place] = /^(file:\/\/\S+:\d+)\n/.exec((thrown instanceof SyntaxError && thrown.stack) || "") ?? [];
+  return place === undefined ? "" : ` (${place})`;
 }

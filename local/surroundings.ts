@@ -2,6 +2,7 @@
 import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { meterDynamoDB, type RequestMeter } from "../shared/dynamodb/request-meter.ts";
 import { systemClock, systemRandomness } from "../shared/environment.ts";
+import { TidemarkError } from "../shared/errors.ts";
 import type { Surroundings } from "../shared/lambda/open-resources.ts";
 import type { Observer } from "../shared/observer.ts";
 
@@ -27,7 +28,9 @@ export function localSurroundings(dynamodb: string, observe: Observer): LocalSur
     async dynamodb() {
       if (client !== undefined) return client;
       const { DynamoDBClient: Client } = await import("@aws-sdk/client-dynamodb");
-      client ??= new Client(dynamodb === "aws" ? {} : { endpoint: dynamodb, ...EMULATOR });
+      const made = new Client(dynamodb === "aws" ? {} : { endpoint: dynamodb, ...EMULATOR });
+      if (dynamodb === "aws") await requireRegion(made, "DynamoDB");
+      client ??= made;
       meter ??= meterDynamoDB(client);
       return client;
     },
@@ -42,6 +45,7 @@ export function localSurroundings(dynamodb: string, observe: Observer): LocalSur
       const { createKinesisClient } = await import("../shared/source/kinesis/kinesis-client.ts");
       const made = createKinesisClient();
       others.push(made);
+      await requireRegion(made, "Kinesis");
       return made;
     },
     meter: () => meter,
@@ -50,4 +54,20 @@ export function localSurroundings(dynamodb: string, observe: Observer): LocalSur
       for (const other of others) other.destroy();
     },
   };
+}
+
+/** The SDK would say it at the first call, as an error like any other. */
+async function requireRegion(
+  client: { readonly config: { readonly region: () => Promise<string> } },
+  service: string,
+): Promise<void> {
+  try {
+    await client.config.region();
+  } catch (cause) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `${service} is to be used and no AWS region is set. Set AWS_REGION, or a region in the profile (AWS_PROFILE).`,
+      { cause },
+    );
+  }
 }

@@ -1,6 +1,7 @@
 /** Makes the settings of an environment from what the app says of itself and what the command line says over it. */
 import path from "node:path";
 import type { AppDescription } from "../shared/app/app-description.ts";
+import { TidemarkError } from "../shared/errors.ts";
 import type { StartedOptions } from "./engine.ts";
 import type { HomeSettings } from "./home.ts";
 import type { LoadedApp } from "./worker/worker.ts";
@@ -21,6 +22,7 @@ export function workerSettings(
   place: { readonly dynamodb: string; readonly backend: "dynamodb" | "heap" },
 ): WorkerSettings {
   const { checkpointIntervalMs } = options;
+  checkSourceNames(loaded.app, options.sources ?? {});
   const app: AppDescription = {
     ...loaded.app,
     checkpointing: {
@@ -36,6 +38,16 @@ export function workerSettings(
     sourcesFolder: path.dirname(path.resolve(options.appModule ?? "app")),
     dynamodb: place.dynamodb,
   };
+}
+
+function checkSourceNames({ name: app, functions }: AppDescription, given: { readonly [name: string]: string }): void {
+  const read = new Set(functions.map(({ source }) => source));
+  const unknown = Object.keys(given).find((name) => !read.has(name));
+  if (unknown === undefined) return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `A place was given for the source ${JSON.stringify(unknown)}, which no function of ${app} reads; they read ${[...read].join(", ")}.`,
+  );
 }
 
 /** What the other commands need to know, as `run` writes it into the home. */

@@ -43,7 +43,6 @@ async function serve(home: Home): Promise<void> {
   home.writeDynamoDBAddress({ ...ownIdentity(), port });
   const stop = (): void => close(server, home, lock);
   process.on("disconnect", stop);
-  process.on("SIGTERM", stop);
   if (!process.connected) return stop();
   process.send?.({ type: "listening", port } satisfies DynamoDBSays);
 }
@@ -67,6 +66,8 @@ function close(server: Server, home: Home, lock: ProcessLock): void {
   setTimeout(exit, CLOSE_MS).unref();
 }
 
-// Ctrl-C reaches every process of the terminal; this one goes when its owner, who stops in good order, lets it go.
+// Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the service; this one goes
+// when its owner, who stops in good order, lets it go.
 process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
 void serve(openHome(process.argv[2]));

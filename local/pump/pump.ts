@@ -23,6 +23,8 @@ export interface PumpOptions extends BatchLimits {
 const NEVER_ENDING = new Set(["redrive"]);
 
 const NAP_MS = 50;
+/** A source that cannot be listed is asked ever more seldom. */
+const DISCOVERY_MS_MAX = 30_000;
 
 export class Pump {
   private resources: AppResources;
@@ -102,6 +104,7 @@ export class Pump {
   private async discover(functionName: string): Promise<void> {
     const { clock } = this.resources;
     const { signal } = this.stopping;
+    let failures = 0;
     while (!signal.aborted) {
       try {
         const source = this.resources.sourceOf(functionName);
@@ -110,10 +113,13 @@ export class Pump {
         this.startReady(functionName, source, listed);
         this.discovered.add(functionName);
         this.tell();
+        failures = 0;
       } catch (thrown) {
+        failures += 1;
         this.observe({ type: "source-failed", function: functionName, error: describeThrown(thrown) });
       }
-      await this.pauseOrStop(clock.now() + this.options.discoveryMs);
+      const restMs = this.options.discoveryMs * 2 ** Math.min(failures, 30);
+      await this.pauseOrStop(clock.now() + Math.min(restMs, Math.max(DISCOVERY_MS_MAX, this.options.discoveryMs)));
     }
   }
 

@@ -67,4 +67,5 @@ process.on("message", (message: SupervisorSays) => {
 });
 // See worker-process.ts.
 process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
 process.on("disconnect", () => process.exit(0));

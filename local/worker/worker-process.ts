@@ -65,6 +65,8 @@ process.on("message", (message: SupervisorSays) => {
     step.catch((thrown: unknown) => say({ type: "failed", error: sendError(thrown) }));
   }
 });
-// Ctrl-C reaches every process of the terminal; the supervisor drains the batches first, then lets its workers go.
+// Ctrl-C reaches every process of the terminal, and a service manager's SIGTERM every one of the service; the supervisor
+// drains the batches first, then lets its workers go.
 process.on("SIGINT", () => {});
+process.on("SIGTERM", () => {});
 process.on("disconnect", () => process.exit(0));

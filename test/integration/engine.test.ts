@@ -112,9 +112,16 @@ describe("an engine", () => {
     [{ storage: "memory:" }, "is gone with its process"],
     [{ storage: "ftp://x" }, "ftp: is no scheme"],
     [{ inProcess: true }, "inProcess is for"],
+    [{ dynamodb: "localhost:8000" }, 'must be "embedded", "aws", or the URL'],
+    [{ dynamodb: "http://127.0.0.1:1" }, "The DynamoDB at http://127.0.0.1:1 cannot be used"],
+    [{ dynamodb: "aws" }, "Set AWS_REGION"],
+    [{ sources: { events: "kinesis:flights" } }, "Set AWS_REGION"],
+    [{ sources: { events: "/dev/null", event: "/dev/null" } }, 'the source "event", which no function of counts reads'],
     [{ sources: {} }, "--source events=PATH"],
     [{ sources: { events: "/nowhere/at/all.jsonl" } }, "/nowhere/at/all.jsonl"],
   ])("refuses %j with what to do", async (options, message) => {
+    for (const name of ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"]) vi.stubEnv(name, undefined);
+    vi.stubEnv("AWS_CONFIG_FILE", "/nowhere");
     files = writeEventFiles({ files: 1, events: 1, keys: 1 });
     await expect(start(options)).rejects.toThrow(message);
   });

@@ -1,6 +1,6 @@
 /** A Kinesis stream through the whole engine: flow, checkpoint, resharding, restore and replay, over the wire. */
 import { PutRecordCommand, SplitShardCommand } from "@aws-sdk/client-kinesis";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import type { Engine } from "../../local/engine.ts";
 import type { EngineEvent } from "../../local/engine-event.ts";
 import { compiled } from "../support/compiled-tree.ts";
@@ -20,8 +20,15 @@ let engine: Engine | undefined;
 beforeAll(async () => {
   kinesis = await startKinesis();
 });
+beforeEach(() => {
+  vi.stubEnv("AWS_ENDPOINT_URL_KINESIS", kinesis.endpoint);
+  vi.stubEnv("AWS_REGION", "us-east-1");
+  vi.stubEnv("AWS_ACCESS_KEY_ID", "test");
+  vi.stubEnv("AWS_SECRET_ACCESS_KEY", "test");
+});
 afterEach(async () => {
   await engine?.stop();
+  engine = undefined;
   files.remove();
   vi.unstubAllEnvs();
 });
@@ -76,13 +83,17 @@ function expectParentFirst(events: readonly EngineEvent[], replay: boolean): voi
   expect(Math.min(...children)).toBeGreaterThan(splits.lastIndexOf("shardId-000000000000"));
 }
 
+test("a stream that is not there is said at once", async () => {
+  files = writeEventFiles({ files: 0, events: 0, keys: 1 });
+  const options = { home: files.home, appModule: compiled("test/support/counting-app.ts") };
+  await expect(startEngine({ ...options, backend: "heap", sources: { events: "kinesis:nowhere" } })).rejects.toThrow(
+    'There is no Kinesis stream "nowhere"',
+  );
+});
+
 test.each(["dynamodb", "heap"] as const)(
   "a stream that is resharded flows, and restores to what it was, on %s",
   async (backend) => {
-    vi.stubEnv("AWS_ENDPOINT_URL_KINESIS", kinesis.endpoint);
-    vi.stubEnv("AWS_REGION", "us-east-1");
-    vi.stubEnv("AWS_ACCESS_KEY_ID", "test");
-    vi.stubEnv("AWS_SECRET_ACCESS_KEY", "test");
     files = writeEventFiles({ files: 0, events: 0, keys: 1 });
     const stream = await kinesis.createStream(2);
     const source = putter(stream);

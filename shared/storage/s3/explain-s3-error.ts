@@ -66,9 +66,9 @@ function wayOut({ name, message, status, region }: Answer, permissions: string):
   }
   if (REGION.has(name) || status === 301 || status === 307) {
     const where = region === undefined ? "another region than the client" : `the region ${region}, the client is not`;
-    return `The bucket is in ${where}. Set the client's region (AWS_REGION, or --region) to the bucket's.`;
+    return `The bucket is in ${where}. Set the client's region (AWS_REGION) to the bucket's.`;
   }
-  if (message.includes("Region is missing")) return "Set the client's region (AWS_REGION, or --region).";
+  if (message.includes("Region is missing")) return "Set the client's region (AWS_REGION).";
   if (name.startsWith("KMS.") || (status === 403 && /\bkms\b/i.test(message))) {
     return "The bucket's KMS key cannot be used. Enable the key, and allow kms:GenerateDataKey and kms:Decrypt on it.";
   }
