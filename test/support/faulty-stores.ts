@@ -73,6 +73,8 @@ export class FaultyProcess {
   readonly log: string[] = [];
   dead = false;
   calls = 0;
+  /** Waited for at every call: a scheduler's turn. */
+  turn: (() => Promise<void>) | undefined;
   /** Asked at every call. */
   plan: (call: Call) => Fault | undefined;
   readonly #held: (() => Promise<unknown>)[] = [];
@@ -158,6 +160,10 @@ export class FaultyProcess {
       gate.used = true;
       gate.arrive();
       await gate.opened;
+      if (this.dead) throw new ProcessDied(step);
+    }
+    if (this.turn !== undefined) {
+      await this.turn();
       if (this.dead) throw new ProcessDied(step);
     }
     const fault = this.plan(call);
