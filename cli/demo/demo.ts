@@ -18,7 +18,7 @@ export interface DemoOptions {
   /** An empty folder; whoever made it removes it. */
   readonly home: string;
   readonly checkpointIntervalMs: number;
-  /** Of the `dynamodb` backend. */
+  /** Of the `dynamodb` backend: how many batches are handled at once. */
   readonly workers: number;
   readonly batchRecords: number;
   readonly narrator: Narrator;

@@ -13,7 +13,7 @@ const TICK_MS = 100;
 /** Of what the act has left, per tick: most of it comes within two seconds, the rest ever slower. */
 const SHARE = 0.06;
 /** How far flights may be ahead of the functions: a full batch for each split, or this part of all. */
-const LEAD_FLIGHTS = 2_000;
+const LEAD_FLIGHTS = 3_000;
 const LEAD_PART = 0.003;
 const CHUNK_BYTES = 64 * 1024;
 const NEWLINE = 10;

@@ -53,9 +53,9 @@ function isAlive(pid: number): boolean {
 
 describe("the demo", () => {
   it(
-    "survives a kill, a bad version and deletions on DynamoDB, and ends identical",
+    "survives a kill, a bad version and deletions on DynamoDB with workers that contend, and ends identical",
     async () => {
-      const { code, stdout, stderr } = await demo("--flights", "2k", "--json").ended;
+      const { code, stdout, stderr } = await demo("--flights", "2k", "--workers", "2", "--json").ended;
       expect(code, stderr).toBe(0);
       expect(stdout.trimEnd().split("\n")).toHaveLength(1);
       const report = JSON.parse(stdout) as DemoReport;
