@@ -5,6 +5,9 @@ import { type CheckpointLine, listHomeCheckpoints } from "../local/list-checkpoi
 import { openHomeApp } from "../local/open-home-app.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
 
+/** Reasons of failures are sentences; a column of the table holds so much of one in a line. */
+const REASON_COLUMNS = 44;
+
 const EXAMPLES = `
 Examples:
   $ tidemark checkpoints
@@ -34,7 +37,9 @@ async function checkpoints(options: CommonOptions): Promise<undefined> {
 }
 
 function inWords(lines: readonly CheckpointLine[]): string {
+  const longReasons = lines.some(({ reason = "" }) => reason.length > REASON_COLUMNS);
   const table = new Table({
+    ...(longReasons ? { colWidths: [null, REASON_COLUMNS], wordWrap: true } : {}),
     head: ["number", "status", "lineage", "time", "keys", "bytes", "holes", "positions"],
     style: { head: [], border: [] },
   });

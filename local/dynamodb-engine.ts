@@ -3,6 +3,7 @@
  * The supervisor runs no user code; any of the processes may be killed.
  */
 import path from "node:path";
+import { claimStorage } from "../shared/control/claim-storage.ts";
 import { createControlTable } from "../shared/control/dynamodb/control-table.ts";
 import type { RequestCounts } from "../shared/dynamodb/request-meter.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
@@ -194,8 +195,19 @@ class DynamoDBEngine implements Engine {
   private async open(appModule: string): Promise<OpenedResources> {
     const resources = await openResources(this.current, this.surroundings);
     this.opened.push(resources);
+    // An embedded DynamoDB belongs to its home alone, and moves with it.
+    if (this.connection === undefined) await this.checkStorage(resources);
     this.home.writeSettings(homeSettings(this.current, this.options, appModule));
     return resources;
+  }
+
+  private async checkStorage({ control }: OpenedResources): Promise<void> {
+    const claimed = await claimStorage(control, this.storageUrl);
+    if (claimed === this.storageUrl) return;
+    throw new TidemarkError(
+      "fix-configuration",
+      `The tables of the app ${this.app.name} keep their checkpoints in ${claimed}, and this run would keep them in ${this.storageUrl}. If it is to go on with those tables: --storage ${claimed}. If it is another app, give it another name: tables are named after it.`,
+    );
   }
 
   private readonly deliver: Deliver = async (functionName, batch) => {

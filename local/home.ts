@@ -1,13 +1,15 @@
 /** The home folder of an embedded run: what survives it, and how other commands find it. One module owns its paths. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { AppDescription } from "../shared/app/app-description.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-import { lockHolder, type ProcessLock, takeLock } from "./process-lock.ts";
+import { type LockAnswer, lockHolder, type ProcessLock, takeLock } from "./process-lock.ts";
 
 export const DEFAULT_HOME = ".tidemark";
+
+const SETTINGS_FORMAT_VERSION = 1;
 
 export type BackendName = "dynamodb" | "heap";
 
@@ -47,7 +49,7 @@ export interface Home {
   readonly defaultStorageUrl: string;
   /**
    * Only one `run` works on a home.
-   * @throws TidemarkError `fix-configuration` naming the pid of the run that does
+   * @throws TidemarkError `fix-configuration` naming the pid of the run that does; when the home cannot be written
    */
   lockRun(): ProcessLock;
   /** The live run on this home, if there is one. */
@@ -63,27 +65,18 @@ export interface Home {
   removeRunAddress(): void;
 }
 
-/** Opens a home, made if it is missing. */
+/** Opens a home; it is made by the first run on it. */
 export function openHome(folder: string = DEFAULT_HOME): Home {
   const root = path.resolve(folder);
   const at = (name: string): string => path.join(root, name);
   const runLock = at("run.lock");
-  try {
-    mkdirSync(root, { recursive: true });
-  } catch (cause) {
-    throw new TidemarkError(
-      "fix-configuration",
-      `The home ${root} cannot be made: ${cause instanceof Error ? cause.message : String(cause)}. Give a folder that can be written: --home FOLDER.`,
-      { cause },
-    );
-  }
   return {
     folder: root,
     dynamodbFolder: at("dynamodb"),
     dynamodbLock: at("dynamodb.lock"),
     defaultStorageUrl: pathToFileURL(at("checkpoints")).href,
     lockRun() {
-      const answer = takeLock(runLock);
+      const answer = lockIn(root, runLock);
       if ("release" in answer) return answer;
       throw new TidemarkError(
         "fix-configuration",
@@ -93,9 +86,9 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
     liveRun: () => lockHolder(runLock),
     readSettings: () => readJson<HomeSettings>(at("settings.json"), "Run tidemark run again: it writes it anew."),
     writeSettings: (settings) => writeJson(at("settings.json"), settings),
-    readDynamoDBAddress: () => readJson<DynamoDBAddress>(at("dynamodb.json"), "Remove it."),
+    readDynamoDBAddress: () => readJson<DynamoDBAddress>(at("dynamodb.json"), "Remove it: it is written anew."),
     writeDynamoDBAddress: (address) => writeJson(at("dynamodb.json"), address),
-    readRunAddress: () => readJson<RunAddress>(at("run.json"), "Remove it."),
+    readRunAddress: () => readJson<RunAddress>(at("run.json"), "Stop the run and start it again: it writes it anew."),
     writeRunAddress: (address) => writeJson(at("run.json"), address),
     removeRunAddress: () => rmSync(at("run.json"), { force: true }),
     removeDynamoDBAddress: () => rmSync(at("dynamodb.json"), { force: true }),
@@ -108,11 +101,43 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
  */
 export function settingsOf(home: Home): HomeSettings {
   const settings = home.readSettings();
-  if (settings !== undefined) return settings;
+  if (settings !== undefined) return checked(home, settings);
   throw new TidemarkError(
     "fix-configuration",
     `Nothing has run on the home ${home.folder} yet (it has no settings.json). Start with: tidemark run APP --home ${home.folder}; or name the right home with --home.`,
   );
+}
+
+/** @throws TidemarkError `fix-configuration` when the home cannot be made or written */
+function lockIn(root: string, runLock: string): LockAnswer {
+  try {
+    return takeLock(runLock);
+  } catch (cause) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The home ${root} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}. Give a folder that can be: --home FOLDER.`,
+      { cause },
+    );
+  }
+}
+
+/** Every part that the commands use is there: the file may be another tool's, or a newer Tidemark's. */
+function checked(home: Home, settings: HomeSettings): HomeSettings {
+  const { formatVersion, app, storageUrl, sources, backend } = settings as Partial<HomeSettings>;
+  if (
+    formatVersion === SETTINGS_FORMAT_VERSION &&
+    Array.isArray(app?.functions) &&
+    typeof storageUrl === "string" &&
+    typeof sources === "object" &&
+    (backend === "dynamodb" || backend === "heap")
+  ) {
+    return settings;
+  }
+  const what =
+    typeof formatVersion === "number" && formatVersion > SETTINGS_FORMAT_VERSION
+      ? `has the format version ${formatVersion}, and this Tidemark reads ${SETTINGS_FORMAT_VERSION}: use the newer one that wrote it`
+      : "lacks what a run writes into it: it was altered. Run tidemark run again: it writes it anew";
+  throw new TidemarkError("fix-configuration", `${path.join(home.folder, "settings.json")} ${what}.`);
 }
 
 function readJson<Content>(file: string, wayOut: string): Content | undefined {
@@ -120,7 +145,7 @@ function readJson<Content>(file: string, wayOut: string): Content | undefined {
   try {
     text = readFileSync(file, "utf8");
   } catch (thrown) {
-    if (thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT") return undefined;
+    if (thrown instanceof Error && "code" in thrown && /^ENO(?:ENT|TDIR)$/.test(String(thrown.code))) return undefined;
     throw thrown;
   }
   try {

@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  sleep(ms: number): Promise<void>;
+  /** @param signal ends it early, without an error; a clock of a test may leave that to its caller */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
 export interface Randomness {
@@ -19,7 +20,16 @@ export interface Randomness {
   token(): string;
 }
 
-export const systemClock: Clock = { now: () => Date.now(), sleep: (ms) => sleep(ms) };
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  async sleep(ms, signal) {
+    try {
+      await sleep(ms, undefined, signal === undefined ? {} : { signal });
+    } catch (thrown) {
+      if (signal?.aborted !== true) throw thrown;
+    }
+  },
+};
 
 export const systemRandomness: Randomness = {
   fraction: () => Math.random(),

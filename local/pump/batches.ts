@@ -65,5 +65,11 @@ async function within(
   clock: Clock,
 ): Promise<IteratorResult<ReadPage> | "window over"> {
   if (leftMs <= 0) return "window over";
-  return Promise.race([page, clock.sleep(leftMs).then(() => "window over" as const)]);
+  const arrived = new AbortController();
+  try {
+    return await Promise.race([page, clock.sleep(leftMs, arrived.signal).then(() => "window over" as const)]);
+  } finally {
+    // A timer that nobody waits for any more would keep the process alive.
+    arrived.abort();
+  }
 }

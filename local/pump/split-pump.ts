@@ -7,6 +7,11 @@ import type { Source } from "../../shared/source/source.ts";
 import { type BatchLimits, cutBatches } from "./batches.ts";
 import { type DeliveryOptions, deliverAll } from "./delivery.ts";
 
+/** A source that cannot be read is tried ever more seldom: often nothing helps before somebody has repaired it. */
+const FAILED_SOURCE_MS_MAX = 30_000;
+/** Rests are slept in short naps, so that a stop need not wait for their end. */
+const NAP_MS = 50;
+
 /** Figures of one split since the engine started. */
 export interface SplitProgress {
   readonly function: string;
@@ -70,7 +75,10 @@ export class SplitPump {
         if (signal.aborted) return;
         failures = this.records > before ? 1 : failures + 1;
         observe({ type: "source-failed", function: this.options.function, split, error: describeThrown(thrown) });
-        await clock.sleep(Math.min(pauses.longestMs, pauses.firstMs * 2 ** Math.min(failures, 30)));
+        const restsMs = Math.min(FAILED_SOURCE_MS_MAX, pauses.firstMs * 2 ** Math.min(failures, 30));
+        for (const endsAtMs = clock.now() + restsMs; !signal.aborted && clock.now() < endsAtMs; ) {
+          await clock.sleep(Math.min(NAP_MS, restsMs));
+        }
       }
     }
   }

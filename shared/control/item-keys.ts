@@ -3,6 +3,9 @@ import type { ItemKey } from "./control-store.ts";
 
 export const CONTROL_KEY: ItemKey = { partition: "CONTROL", sort: "CONTROL" };
 
+/** Where the checkpoints of these tables are kept. */
+export const STORAGE_KEY: ItemKey = { partition: "STORAGE", sort: "STORAGE" };
+
 export const splitsPartition = (functionName: string): string => `SPLIT#${functionName}`;
 
 export const splitKey = (functionName: string, split: string): ItemKey => ({

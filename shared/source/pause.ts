@@ -10,7 +10,8 @@ export async function pause(clock: Clock, ms: number, signal: AbortSignal | unde
   });
   signal.addEventListener("abort", wake, { once: true });
   try {
-    await Promise.race([clock.sleep(ms), aborted]);
+    // A timer that nobody waits for any more would keep the process alive.
+    await Promise.race([clock.sleep(ms, signal), aborted]);
   } finally {
     signal.removeEventListener("abort", wake);
   }

@@ -1,4 +1,5 @@
-import { appendFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compiled } from "../support/compiled-tree.ts";
@@ -120,7 +121,14 @@ describe("tidemark restore", () => {
 });
 
 describe("tidemark dead-letters", () => {
-  test("lists what was given up, and puts it back", async () => {
+  const counts = async (): Promise<Record<string, number>> => {
+    const { stdout } = await tidemark(["state", "get", "counting", ...home()]);
+    const lines = stdout.trim().split("\n");
+    return Object.fromEntries(lines.map((line) => JSON.parse(line)).map(({ key, state }) => [key, state.count]));
+  };
+
+  test("lists what was given up; put back, it is folded once, by the next run and after a restore to before", async () => {
+    await json(...runArguments());
     appendFileSync(path.join(files.folder, "events-1.jsonl"), `{"key":"bad"}\n{"key":"worse","n":-1}\n`);
     await json(...runArguments());
     const { stdout } = await tidemark(["dead-letters", "list", ...home(), "--json"]);
@@ -132,11 +140,47 @@ describe("tidemark dead-letters", () => {
       { function: "counting", split: "events-1.jsonl", cause: "refused", tries: 1 },
       { function: "counting", split: "events-1.jsonl", cause: "failed", tries: 2, error: "Error: n is -1" },
     ]);
-    expect(await json("checkpoints", ...home())).toMatchObject({ checkpoints: [{ holes: 1 }] });
+    expect(await json("checkpoints", ...home())).toMatchObject({ checkpoints: [{ holes: 0 }, { holes: 1 }] });
+    const before = await counts();
     expect(await json("dead-letters", "redrive", "counting", ...home())).toEqual({ function: "counting", redriven: 2 });
     expect(await json("dead-letters", "redrive", "counting", "--split", "events-0.jsonl", ...home())).toMatchObject({
       redriven: 0,
     });
+    const repaired = { TIDEMARK_TEST_TAKES_NEGATIVE: "1" };
+    expect((await tidemark(runArguments(), repaired)).code).toBe(0);
+    expect(await counts()).toEqual({ ...before, worse: 1 });
+    expect(await json("restore", "--checkpoint", "1", ...home())).toMatchObject({ end: "loaded" });
+    expect((await tidemark(runArguments(), repaired)).code).toBe(0);
+    expect(await counts()).toEqual({ ...before, worse: 1 });
+  });
+});
+
+describe("a home", () => {
+  test("that was damaged is refused by name, and repaired by the next run", async () => {
+    await json(...runArguments());
+    const settings = path.join(files.home, "settings.json");
+    const whole = readFileSync(settings, "utf8");
+    for (const [content, message] of [
+      [whole.slice(0, 100), "settings.json is not JSON"],
+      ["{}", "settings.json lacks what a run writes into it"],
+      [JSON.stringify({ ...JSON.parse(whole), formatVersion: 2 }), "use the newer one that wrote it"],
+    ] as const) {
+      writeFileSync(settings, content);
+      const { code, stderr } = await tidemark(["checkpoints", ...home()]);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+    const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+    writeFileSync(path.join(files.home, "run.lock.999"), JSON.stringify({ pid: dead, startedAt: "1" }));
+    writeFileSync(path.join(files.home, "dynamodb.json"), JSON.stringify({ pid: dead, startedAt: "1", port: 1 }));
+    await json(...runArguments());
+    expect(readFileSync(settings, "utf8")).toBe(whole);
+    await expectStates();
+  });
+
+  test("is not made by a command that only looks", async () => {
+    expect((await tidemark(["checkpoints", ...home()])).code).toBe(2);
+    expect(existsSync(files.home)).toBe(false);
   });
 });
 
