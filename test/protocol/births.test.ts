@@ -50,6 +50,21 @@ describe("a split born", () => {
     await expectPromise(world);
   });
 
+  it("after the list, whose first Begin was repeated and so passes no barrier, writes nothing into the cut", async () => {
+    const world = await started();
+    const coordinator = world.start();
+    const gate = coordinator.pauseAt((call) => call.step === "state.scan ");
+    const running = world.coordinate({ request: {}, process: coordinator });
+    await gate.reached;
+    const process = world.start((call) => (call.step === "begin u" ? "sent twice" : undefined));
+    await world.deliver("u", 1, 4, { process });
+    gate.release();
+    await running;
+    expect(await cutOf(world, 2)).toBeUndefined();
+    await world.drain();
+    await expectPromise(world);
+  });
+
   it("whose put is answered late, after a checkpoint was triggered, is born into that checkpoint's epoch", async () => {
     const world = await started();
     const slow = world.start();

@@ -116,7 +116,7 @@ describe("a tombstone", () => {
 
   it("that is covered late stays until the covering checkpoint is old: a handler stalled before it applies nothing twice", async () => {
     const world = new TestWorld();
-    world.split("s", "a");
+    world.split("s", "accc");
     world.split("t", "xA");
     world.split("z", "zzzz");
     // A checkpoint is old enough to let tombstones go, but it does not reach to this one.
@@ -127,15 +127,15 @@ describe("a tombstone", () => {
     }
     // s1 is folded and its End lost; t2 clears the key. The tombstone is hours old before s comes to be resolved.
     const dying = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
-    await settled(world.deliver("s", 1, 1, { process: dying }));
+    await settled(world.deliver("s", 1, 4, { process: dying }));
     await world.deliver("t", 1, 2);
     expect(await itemOf(world, "a")).toMatchObject({ state: ABSENT, applied: { s: at(1), t: at(2) } });
     world.clock.ms += 2 * HOUR_MS;
     const zombie = world.start();
-    const gate = zombie.pauseAt((call) => call.step === "state.load a");
-    const running = world.deliver("s", 1, 1, { process: zombie });
+    const gate = zombie.pauseAt((call) => call.step.startsWith("state.load a"));
+    const running = world.deliver("s", 1, 4, { process: zombie });
     await gate.reached;
-    await world.deliverUntilDone("s", 1, 1);
+    await world.deliverUntilDone("s", 1, 4);
     for (const n of [3, 4]) {
       await world.deliver("z", n, n);
       await world.checkpoint();

@@ -101,15 +101,22 @@ describe("a zombie handler", () => {
     const gate = older.pauseAt((call) => call.step === "begin s");
     const carried = world.carryOn({ process: older });
     await gate.reached;
-    await world.request({ checkpoint: 2 });
-    await world.carryOn();
+    await world.restore({ checkpoint: 2 });
+    await world.request({ checkpoint: 1 });
+    const newer = world.start();
+    const newerGate = newer.pauseAt((call) => call.step === "begin s");
+    const newerCarried = world.carryOn({ process: newer });
+    await newerGate.reached;
     const before = await world.itemOf("s");
+    expect(before).toMatchObject({ gen: 4, phase: "REPLAYING" });
     gate.release();
     await settled(carried);
     expect(await world.itemOf("s")).toEqual(before);
+    newerGate.release();
+    await newerCarried;
     await world.drain();
     await expectPromise(world);
-    await expectOneLiveGeneration(world, 3);
+    await expectOneLiveGeneration(world, 4);
   });
 });
 
