@@ -50,6 +50,10 @@ export class Worker {
     });
   }
 
+  get hasEnded(): boolean {
+    return this.end !== undefined;
+  }
+
   /** Imports the user's code. @throws TidemarkError of `loadApp` */
   async load(appModule: string): Promise<LoadedApp> {
     const said = await this.start({ type: "load", appModule });

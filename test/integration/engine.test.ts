@@ -1,5 +1,6 @@
-import { rmSync } from "node:fs";
+import { appendFileSync, rmSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Engine, EngineOptions } from "../../local/engine.ts";
 import type { EngineEvent } from "../../local/engine-event.ts";
@@ -45,7 +46,7 @@ describe.each(["dynamodb", "heap"] as const)("an engine on %s", (backend) => {
     const events: EngineEvent[] = [];
     const running = await start({ backend, batchRecords: 50, checkpointIntervalMs: 100 }, events);
     for (const goal of [50, 200]) {
-      while ((await running.progress()).records < goal) await new Promise((resolve) => setTimeout(resolve, 5));
+      while ((await running.progress()).records < goal) await sleep(5);
       expect(await running.killWorker("SIGKILL")).toBeGreaterThan(0);
     }
     await running.drained();
@@ -58,7 +59,7 @@ describe.each(["dynamodb", "heap"] as const)("an engine on %s", (backend) => {
     files = writeEventFiles({ files: 2, events: 120, keys: 5 });
     vi.stubEnv("TIDEMARK_TEST_DELAY_MS", "1");
     const first = await start({ backend, batchRecords: 20 });
-    while ((await first.progress()).records < 40) await new Promise((resolve) => setTimeout(resolve, 5));
+    while ((await first.progress()).records < 40) await sleep(5);
     await first.stop({ checkpoint: true });
     const second = await start({ backend, batchRecords: 20 });
     await second.drained();
@@ -102,6 +103,47 @@ describe("an engine", () => {
     await second.drained();
     expect((await second.progress()).records).toBe(30);
     expect(await states(second)).toEqual(files.expected());
+  });
+
+  test("on a heap that was killed just after a restore goes on from there, never from what was abandoned", async () => {
+    files = writeEventFiles({ files: 2, events: 100, keys: 5 });
+    const good = await start({ backend: "heap" });
+    await good.drained();
+    await good.checkpoint({ savepoint: "good" });
+    await good.stop();
+    appendFileSync(path.join(files.folder, "events-0.jsonl"), '{"key":"k1","n":7}\n{"key":"late","n":8}\n');
+    vi.stubEnv("TIDEMARK_TEST_BUG", "1");
+    const bad = await start({ backend: "heap" });
+    await bad.drained();
+    await bad.stop({ checkpoint: true });
+    vi.stubEnv("TIDEMARK_TEST_BUG", "0");
+    const repaired = await start({ backend: "heap" });
+    expect((await states(repaired)).get("late")?.count).toBe(1_000);
+    expect(await repaired.restore({ savepoint: "good" })).toMatchObject({ outcome: "finished" });
+    await repaired.killWorker("SIGKILL");
+    await repaired.drained();
+    expect(await states(repaired)).toEqual(files.expected());
+    await repaired.killWorker("SIGKILL");
+    await repaired.stop();
+    const later = await start({ backend: "heap" });
+    await later.drained();
+    expect(await states(later)).toEqual(files.expected());
+    expect((await later.checkpoint()).n).toBeGreaterThan(2);
+  });
+
+  test("on a heap that is killed while it takes checkpoints restores whole ones alone", async () => {
+    files = writeEventFiles({ files: 2, events: 1_000, keys: 50 });
+    vi.stubEnv("TIDEMARK_TEST_DELAY_MS", "1");
+    const events: EngineEvent[] = [];
+    const running = await start({ backend: "heap", batchRecords: 20, checkpointIntervalMs: 1 }, events);
+    const triggered = (): number => events.filter(({ type }) => type === "checkpoint-triggered").length;
+    for (let kills = 0; kills < 4; kills++) {
+      for (const before = triggered(); triggered() < before + 2; ) await sleep(2);
+      await sleep(kills * 7);
+      await running.killWorker("SIGKILL");
+    }
+    await running.drained();
+    expect(await states(running)).toEqual(files.expected());
   });
 
   test.each([

@@ -1,7 +1,7 @@
 /**
  * An app whose state tells whether each event was folded once and in order: a count, and a chain that depends on the
  * order. `TIDEMARK_TEST_DELAY_MS` slows `handle` down, so that a test can strike in the middle of a batch. It refuses a negative `n` unless `TIDEMARK_TEST_TAKES_NEGATIVE`
- * is 1.
+ * is 1, and counts wrongly if `TIDEMARK_TEST_BUG` is.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -19,6 +19,8 @@ export const link = (chain: number, n: number): number => (chain * 31 + n) % 1_0
 
 /** The version after the repair of what the dead letters died of. */
 const takesNegative = process.env.TIDEMARK_TEST_TAKES_NEGATIVE === "1";
+/** A bad deployment: every event counts for a thousand. */
+const weight = process.env.TIDEMARK_TEST_BUG === "1" ? 1_000 : 1;
 const delayMs = Number(process.env.TIDEMARK_TEST_DELAY_MS ?? 0);
 
 export const counting = defineFunction({
@@ -30,7 +32,7 @@ export const counting = defineFunction({
     if (delayMs > 0) await sleep(delayMs);
     if (event.n < 0 && !takesNegative) throw new Error(`n is ${event.n}`);
     return {
-      count: state.count + 1,
+      count: state.count + weight,
       chains: { ...state.chains, [split]: link(state.chains[split] ?? 0, event.n) },
     };
   },
