@@ -10,8 +10,17 @@ export interface HeapFigures extends Elapsed {
   readonly digest: string;
 }
 
-const [name, file = "", home = ""] = process.argv.slice(2);
-const { states, ...figures } = await CONTENDERS[name as ContenderName]({ file, home });
-const answer: HeapFigures = { ...figures, keys: states.size, digest: digestOf(states) };
-if (process.send === undefined) process.stdout.write(`${JSON.stringify(answer)}\n`);
-else process.send(answer, () => process.disconnect());
+/** What the process says: first that it is ready, then the figures of each run it was told to do. */
+export type HeapProcessSays = { readonly ready: true } | HeapFigures;
+
+const [name, file = ""] = process.argv.slice(2);
+const run = await CONTENDERS[name as ContenderName](file);
+
+const say = (message: HeapProcessSays): void => void process.send?.(message);
+
+process.on("message", async (home: string) => {
+  const { states, ...figures } = await run(home);
+  say({ ...figures, keys: states.size, digest: digestOf(states) });
+});
+process.on("disconnect", () => process.exit());
+say({ ready: true });

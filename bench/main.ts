@@ -1,11 +1,15 @@
 /** `npm run bench -- dynamodb|heap|memory|all [--json]`: what the documentation says of speed and memory, measured anew. */
 import { Argument, program } from "commander";
 import { benchDynamoDB } from "./dynamodb.ts";
+import { benchHeap } from "./heap.ts";
 import { describeMachine, machineLine } from "./machine.ts";
+import { benchMemory } from "./memory.ts";
 import { describeExpectation, isMet, note, printReport, type Report } from "./report.ts";
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<Report>>> = {
   dynamodb: benchDynamoDB,
+  heap: benchHeap,
+  memory: benchMemory,
 };
 
 program
