@@ -31,7 +31,7 @@ export class Watch {
   newestCompleted = 0;
   completed = 0;
   aborted = 0;
-  /** Those of some state that completed with flights still to come, and some that came or were folded since the one before. */
+  /** Those of some state that completed before all flights were folded, and after some came or were folded since the one before. */
   completedWhileFlowing = 0;
   checkpointBytes = 0;
   /** Events folded, replays included, as far as the engine tells (a heap's process does not). */
@@ -142,10 +142,10 @@ export class Watch {
   }
 
   private noteFlow(keys: number): void {
-    const { arrived, toCome } = this.options.feed;
+    const { arrived, flights } = this.options.feed;
     let moved = arrived;
     for (const row of this.rows.values()) moved += row;
-    if (keys > 0 && toCome > 0 && moved !== this.movedBefore) this.completedWhileFlowing += 1;
+    if (keys > 0 && this.foldedByAll < flights && moved !== this.movedBefore) this.completedWhileFlowing += 1;
     this.movedBefore = moved;
   }
 }
