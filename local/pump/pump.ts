@@ -5,6 +5,7 @@
  * - A split starts at its `position` in control, so a pump that dies and starts again skips nothing.
  * - A split starts after its parents are drained (Kinesis resharding keeps a key's order that way).
  */
+import { setMaxListeners } from "node:events";
 import type { AppResources } from "../../shared/app/app-resources.ts";
 import { describeThrown } from "../../shared/errors.ts";
 import type { Source } from "../../shared/source/source.ts";
@@ -45,6 +46,8 @@ export class Pump {
     this.deliver = deliver;
     this.observe = observe;
     this.options = options;
+    // Every split that waits for more listens to it: Node takes more than ten listeners for a leak.
+    setMaxListeners(0, this.stopping.signal);
   }
 
   /** Starts the mappings of these functions; those that run already are left alone. */
