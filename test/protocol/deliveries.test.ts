@@ -258,9 +258,16 @@ describe("a batch partly applied in epoch n-1", () => {
     const running = world.coordinate({ request: {}, process: coordinator });
     await gate.reached;
     await world.deliver("s", 4, 4);
+    await applyPartly(world, "s", 5, 6);
+    const before = await world.itemOf("s");
+    world.clock.planned.push(async () => {
+      expect(await world.itemOf("s")).toEqual(before);
+      await world.deliverUntilDone("s", 5, 6);
+    });
     gate.release();
     await running;
-    expect((await world.itemOf("s"))?.position).toBe(at(4));
+    expect(world.clock.planned).toEqual([]);
+    expect((await world.itemOf("s"))?.position).toBe(at(6));
     expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "dropped", after: "", to: at(3) }]);
     await expectPromise(world);
   });

@@ -344,6 +344,33 @@ describe("a barrier", () => {
     await expectPromise(world);
   });
 
+  it("is not passed by an idle move once a batch is under way, although the coordinator saw the split clean", async () => {
+    const world = new TestWorld();
+    world.split("s", "xabab");
+    await world.deliver("s", 1, 1);
+    const coordinator = world.start();
+    const gate = coordinator.pauseAt((call) => call.step === "move s");
+    const running = world.coordinate({ request: {}, process: coordinator });
+    await gate.reached;
+    // Its Begin was repeated, so it counts as not clean and folds in the old epoch; a is written, b not yet.
+    let begins = 0;
+    const handler = world.start((call) => (call.step === "begin s" && begins++ === 0 ? "sent twice" : undefined));
+    const writing = handler.pauseAt((call) => call.step === "state.write b");
+    const batch = world.deliver("s", 2, 5, { process: handler });
+    await writing.reached;
+    world.clock.planned.push(async () => {
+      writing.release();
+      await batch;
+      await world.deliverUntilDone("s", 4, 5);
+    });
+    gate.release();
+    await running;
+    writing.release();
+    await batch;
+    expect((await readManifestOf(world, 1)).functions[0]?.splits[0]?.position).toBe(at(5));
+    await expectPromise(world);
+  });
+
   it("is refused to an attempt that a later batch has taken over, to another generation, and to an epoch passed", async () => {
     const world = new TestWorld();
     world.split("s", "abab");

@@ -1,5 +1,6 @@
 /** A checkpoint's one outcome, what retention may do, and which checkpoint is the latest. */
 import { describe, expect, it } from "vitest";
+import type { ConditionalWrite } from "../../shared/control/conditional-write.ts";
 import { recordCheckpoint, triggerCheckpoint } from "../../shared/control/control-steps.ts";
 import { askForBarrier, resolveEpoch } from "../../shared/control/split-steps.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
@@ -88,6 +89,28 @@ describe("manifest and abort written by two coordinators", () => {
       expect(await completedCheckpoints(world)).toEqual([2]);
       await expectPromise(world);
     }
+  });
+
+  it("one that wakes while the next is open moves no split into its own epoch: it goes on with the next", async () => {
+    const world = await started();
+    const asked: unknown[] = [];
+    const process = world.start((call) => {
+      const { set = [] } = (call.given[1] ?? {}) as ConditionalWrite;
+      if (call.step === "ask s") asked.push(set.find(([[name]]) => name === "pendingEpoch")?.[1]);
+      if (call.step === "move s") asked.push(set.find(([[name]]) => name === "epoch")?.[1]);
+      return undefined;
+    });
+    const gate = process.pauseAt((call) => call.step === "control.list SPLIT#log");
+    const running = world.coordinate({ request: {}, process });
+    await gate.reached;
+    world.clock.ms += 11 * MINUTE_MS;
+    expect(await world.coordinate()).toMatchObject({ outcome: "aborted", checkpoint: 1 });
+    const dying = world.start((call) => (call.step === "trigger" ? "dies after" : undefined));
+    await settled(world.coordinate({ request: {}, process: dying }));
+    gate.release();
+    expect(await running).toMatchObject({ outcome: "completed", checkpoint: 2 });
+    expect(asked).toEqual([{ value: 2 }, { value: 2 }]);
+    await expectPromise(world);
   });
 
   it("parts of the one that lost a slice are named by nobody, and removed", async () => {
