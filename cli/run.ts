@@ -9,7 +9,7 @@ import { runProgress } from "./run-progress.ts";
 import { listenForStop } from "./stop-signals.ts";
 
 interface RunOptions extends CommonOptions {
-  readonly backend: BackendName;
+  readonly backend?: BackendName;
   readonly storage?: string;
   readonly source?: { readonly [name: string]: string };
   readonly checkpointInterval?: number;
@@ -17,7 +17,7 @@ interface RunOptions extends CommonOptions {
   readonly batchSize: number;
   readonly batchWindow: number;
   readonly keepRunning?: boolean;
-  readonly dynamodb: string;
+  readonly dynamodb?: string;
 }
 
 const EXAMPLES = `
@@ -36,16 +36,19 @@ export function addRun(program: Command): void {
     .argument("<app>", "the app module, .ts or .js, whose default export is defineApp({ … })");
   withCommonOptions(command)
     .addOption(
-      new Option("--backend <name>", "where working state is kept").choices(["dynamodb", "heap"]).default("dynamodb"),
+      new Option(
+        "--backend <name>",
+        "where working state is kept (default: the home's; dynamodb for a new one)",
+      ).choices(["dynamodb", "heap"]),
     )
-    .option("--storage <url>", "checkpoint storage: file:///folder, s3://bucket/prefix, memory: (default: the home)")
+    .option("--storage <url>", "checkpoint storage: file:///folder, s3://bucket/prefix, memory: (default: the home's)")
     .option("--source <name=binding>", "where to read a source: a path, a glob, kinesis:STREAM (repeatable)", addSource)
     .option("--checkpoint-interval <duration>", "time between checkpoints (default: the app's)", parseDuration)
     .option("--workers <n>", "worker processes (default: 1)", parseCount)
     .option("--batch-size <n>", "the most records of a batch", parseCount, 500)
     .option("--batch-window <duration>", "how long records wait for a batch to fill", parseDuration, 0)
     .option("--keep-running", "go on after the files are read, to wait for more")
-    .option("--dynamodb <where>", "embedded, aws, or an emulator's URL", "embedded")
+    .option("--dynamodb <where>", "embedded, aws, or an emulator's URL (default: the home's; embedded for a new one)")
     .addHelpText("after", EXAMPLES)
     .action((app: string, options: RunOptions) => conclude(options, () => run(app, options)));
 }
@@ -67,11 +70,11 @@ async function run(app: string, options: RunOptions): Promise<undefined> {
   try {
     engine = await startEngine({
       appModule: app,
-      backend: options.backend,
       batchRecords: options.batchSize,
       batchWindowMs: options.batchWindow,
-      dynamodb: options.dynamodb,
       observe: progress.observe,
+      ...(options.backend === undefined ? {} : { backend: options.backend }),
+      ...(options.dynamodb === undefined ? {} : { dynamodb: options.dynamodb }),
       ...(options.home === undefined ? {} : { home: options.home }),
       ...(options.storage === undefined ? {} : { storage: options.storage }),
       ...(options.source === undefined ? {} : { sources: options.source }),
@@ -79,7 +82,8 @@ async function run(app: string, options: RunOptions): Promise<undefined> {
       ...(options.workers === undefined ? {} : { workers: options.workers }),
     });
     note(`Running ${engine.app.name} on ${engine.home.folder}; checkpoints in ${engine.storageUrl}.`);
-    if (options.backend === "heap") control = await openRunControl(engine);
+    const onHeap = engine.dynamodb === undefined;
+    if (onHeap) control = await openRunControl(engine);
     progress.follow(engine);
     const drained = engine.drained().then(() => "drained" as const);
     const ended = await Promise.race(options.keepRunning === true ? [signals.asked] : [signals.asked, drained]);
@@ -88,7 +92,7 @@ async function run(app: string, options: RunOptions): Promise<undefined> {
     const summary = await finish(engine, ended === "drained");
     await control?.close();
     // Without its last checkpoint a heap's run would be read again from the checkpoint before.
-    const last = engine.stop({ checkpoint: options.backend === "heap" && ended !== "drained" });
+    const last = engine.stop({ checkpoint: onHeap && ended !== "drained" });
     engine = undefined;
     await last;
     if (options.json === true) printJson(summary);

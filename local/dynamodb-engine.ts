@@ -27,7 +27,7 @@ const DISCOVERY_MS = 1_000;
 const COORDINATOR_MS = 200;
 
 export async function startDynamoDBEngine(options: StartedOptions): Promise<Engine> {
-  const asked = options.dynamodb ?? "embedded";
+  const { dynamodb: asked } = options;
   const connection = asked === "embedded" ? await connectDynamoDB(options.home_, { own: true }) : undefined;
   const surroundings = localSurroundings(connection?.endpoint ?? asked, options.observe);
   const engine = new DynamoDBEngine(options, connection, surroundings);
@@ -155,7 +155,7 @@ class DynamoDBEngine implements Engine {
     const settings = workerSettings(
       loaded,
       { ...this.options, appModule },
-      { backend: "dynamodb", dynamodb: this.connection?.endpoint ?? this.options.dynamodb ?? "aws" },
+      { backend: "dynamodb", dynamodb: this.connection?.endpoint ?? this.options.dynamodb },
     );
     const { control = "", state = {} } = settings.tables ?? {};
     await Promise.all([
@@ -183,7 +183,7 @@ class DynamoDBEngine implements Engine {
 
   /** The first call of a run: a wrong URL shows here. */
   private withEndpoint(thrown: unknown): unknown {
-    const { dynamodb: asked = "embedded" } = this.options;
+    const { dynamodb: asked } = this.options;
     if (!(thrown instanceof TidemarkError) || thrown.kind !== "retry" || !asked.startsWith("http")) return thrown;
     return new TidemarkError(
       "retry",

@@ -25,10 +25,11 @@ export interface EngineOptions {
   readonly app?: AppDefinition;
   /**
    * Where working state is kept. `dynamodb`: an embedded DynamoDB, and worker processes like Lambda's. `heap`: the
-   * memory of one process, restored from the latest checkpoint when it starts. @default "dynamodb"
+   * memory of one process, restored from the latest checkpoint when it starts. A home keeps the one that it began with.
+   * @default the home's; "dynamodb" for a new one
    */
   readonly backend?: BackendName;
-  /** Checkpoint storage: `file:///folder`, `s3://bucket/prefix`, or `memory:` with `heap`. @default the folder `checkpoints` of the home */
+  /** Checkpoint storage: `file:///folder`, `s3://bucket/prefix`, or `memory:` with `heap`. @default that of the home's last run; the folder `checkpoints` of a new home */
   readonly storage?: string;
   /** Where to read sources, by name; overrides the app's own `sources`. Relative paths count from the working folder. */
   readonly sources?: { readonly [name: string]: string };
@@ -40,7 +41,7 @@ export interface EngineOptions {
   readonly batchRecords?: number;
   /** How long records wait for a batch to fill, in ms. @default 0 */
   readonly batchWindowMs?: number;
-  /** `embedded`, `aws` (the environment's region and credentials), or the URL of an emulator. @default "embedded" */
+  /** `embedded`, `aws` (the environment's region and credentials), or the URL of an emulator. @default the home's; "embedded" for a new one */
   readonly dynamodb?: string;
   /** Runs the heap engine in this very process: for benchmarks and tests. It cannot be killed then. @default false */
   readonly inProcess?: boolean;
@@ -107,6 +108,7 @@ export interface Engine {
 export interface StartedOptions extends EngineOptions {
   readonly home_: Home;
   readonly storageUrl: string;
+  readonly dynamodb: string;
   readonly observe: EngineObserver;
   readonly batchRecords: number;
   readonly batchWindowMs: number;
@@ -120,15 +122,23 @@ export interface StartedOptions extends EngineOptions {
  *   source cannot be used, or an option is out of its range
  */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const backend = options.backend ?? "dynamodb";
-  check(options, backend);
   const home = openHome(options.home ?? DEFAULT_HOME);
+  const before = home.settingsOfLastRun();
+  const backend = options.backend ?? before?.backend ?? "dynamodb";
+  check(options, backend);
+  if (before !== undefined && before.backend !== backend) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The home ${home.folder} keeps its state with the ${before.backend} backend, and this run asks for ${backend}; state does not move from one to the other. Leave the backend out, or give this run a home of its own: --home FOLDER.`,
+    );
+  }
   const lock = home.lockRun();
   const started: StartedOptions = {
     ...options,
     ...(options.sources === undefined ? {} : { sources: absoluteBindings(options.sources) }),
     home_: home,
-    storageUrl: options.storage ?? home.defaultStorageUrl,
+    dynamodb: options.dynamodb ?? before?.dynamodb ?? "embedded",
+    storageUrl: options.storage ?? before?.storageUrl ?? home.defaultStorageUrl,
     observe: options.observe ?? (() => {}),
     batchRecords: options.batchRecords ?? 500,
     batchWindowMs: options.batchWindowMs ?? 0,

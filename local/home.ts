@@ -28,6 +28,9 @@ export interface HomeSettings {
   readonly dynamodb: string;
 }
 
+/** The home's own checkpoint storage is not spelt out: a home may be moved. */
+type StoredSettings = Omit<HomeSettings, "storageUrl"> & { readonly storageUrl?: string };
+
 /** Where a live run takes what other commands ask of it: state on its heap is in nobody else's reach. */
 export interface RunAddress extends ProcessIdentity {
   readonly port: number;
@@ -54,8 +57,10 @@ export interface Home {
   lockRun(): ProcessLock;
   /** The live run on this home, if there is one. */
   liveRun(): ProcessIdentity | undefined;
-  /** Undefined: nothing has run here yet. */
-  readSettings(): HomeSettings | undefined;
+  /** @throws TidemarkError `fix-configuration` when nothing has run here yet, or the settings are damaged */
+  readSettings(): HomeSettings;
+  /** For the next run, which writes them anew: undefined when nothing has run here yet, or they are damaged. */
+  settingsOfLastRun(): HomeSettings | undefined;
   writeSettings(settings: HomeSettings): void;
   readDynamoDBAddress(): DynamoDBAddress | undefined;
   writeDynamoDBAddress(address: DynamoDBAddress): void;
@@ -70,11 +75,20 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
   const root = path.resolve(folder);
   const at = (name: string): string => path.join(root, name);
   const runLock = at("run.lock");
+  const defaultStorageUrl = pathToFileURL(at("checkpoints")).href;
+  const readSettings = (): HomeSettings => {
+    const settings = readJson<StoredSettings>(at("settings.json"), "Run tidemark run again: it writes it anew.");
+    if (settings !== undefined) return checked(root, { storageUrl: defaultStorageUrl, ...settings });
+    throw new TidemarkError(
+      "fix-configuration",
+      `Nothing has run on the home ${root} yet (it has no settings.json). Start with: tidemark run APP --home ${root}; or name the right home with --home.`,
+    );
+  };
   return {
     folder: root,
     dynamodbFolder: at("dynamodb"),
     dynamodbLock: at("dynamodb.lock"),
-    defaultStorageUrl: pathToFileURL(at("checkpoints")).href,
+    defaultStorageUrl,
     lockRun() {
       const answer = lockIn(root, runLock);
       if ("release" in answer) return answer;
@@ -84,8 +98,17 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
       );
     },
     liveRun: () => lockHolder(runLock),
-    readSettings: () => readJson<HomeSettings>(at("settings.json"), "Run tidemark run again: it writes it anew."),
-    writeSettings: (settings) => writeJson(at("settings.json"), settings),
+    readSettings,
+    settingsOfLastRun() {
+      try {
+        return readSettings();
+      } catch {
+        return undefined;
+      }
+    },
+    writeSettings({ storageUrl, ...settings }) {
+      writeJson(at("settings.json"), storageUrl === defaultStorageUrl ? settings : { ...settings, storageUrl });
+    },
     readDynamoDBAddress: () => readJson<DynamoDBAddress>(at("dynamodb.json"), "Remove it: it is written anew."),
     writeDynamoDBAddress: (address) => writeJson(at("dynamodb.json"), address),
     readRunAddress: () => readJson<RunAddress>(at("run.json"), "Stop the run and start it again: it writes it anew."),
@@ -93,19 +116,6 @@ export function openHome(folder: string = DEFAULT_HOME): Home {
     removeRunAddress: () => rmSync(at("run.json"), { force: true }),
     removeDynamoDBAddress: () => rmSync(at("dynamodb.json"), { force: true }),
   };
-}
-
-/**
- * The settings of a home that something ran on.
- * @throws TidemarkError `fix-configuration` when nothing did
- */
-export function settingsOf(home: Home): HomeSettings {
-  const settings = home.readSettings();
-  if (settings !== undefined) return checked(home, settings);
-  throw new TidemarkError(
-    "fix-configuration",
-    `Nothing has run on the home ${home.folder} yet (it has no settings.json). Start with: tidemark run APP --home ${home.folder}; or name the right home with --home.`,
-  );
 }
 
 /** @throws TidemarkError `fix-configuration` when the home cannot be made or written */
@@ -122,8 +132,8 @@ function lockIn(root: string, runLock: string): LockAnswer {
 }
 
 /** Every part that the commands use is there: the file may be another tool's, or a newer Tidemark's. */
-function checked(home: Home, settings: HomeSettings): HomeSettings {
-  const { formatVersion, app, storageUrl, sources, backend } = settings as Partial<HomeSettings>;
+function checked(root: string, settings: HomeSettings): HomeSettings {
+  const { formatVersion, app, storageUrl, sources, backend }: Partial<HomeSettings> = settings;
   if (
     formatVersion === SETTINGS_FORMAT_VERSION &&
     Array.isArray(app?.functions) &&
@@ -137,7 +147,7 @@ function checked(home: Home, settings: HomeSettings): HomeSettings {
     typeof formatVersion === "number" && formatVersion > SETTINGS_FORMAT_VERSION
       ? `has the format version ${formatVersion}, and this Tidemark reads ${SETTINGS_FORMAT_VERSION}: use the newer one that wrote it`
       : "lacks what a run writes into it: it was altered. Run tidemark run again: it writes it anew";
-  throw new TidemarkError("fix-configuration", `${path.join(home.folder, "settings.json")} ${what}.`);
+  throw new TidemarkError("fix-configuration", `${path.join(root, "settings.json")} ${what}.`);
 }
 
 function readJson<Content>(file: string, wayOut: string): Content | undefined {

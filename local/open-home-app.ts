@@ -5,7 +5,7 @@ import type { CheckpointStorage } from "../shared/storage/checkpoint-storage.ts"
 import { openCheckpointStorage } from "../shared/storage/open-storage.ts";
 import { connectDynamoDB, type DynamoDBConnection } from "./dynamodb/connect-dynamodb.ts";
 import type { EngineObserver } from "./engine-event.ts";
-import { type Home, type HomeSettings, openHome, settingsOf } from "./home.ts";
+import { type Home, type HomeSettings, openHome } from "./home.ts";
 import { type LocalSurroundings, localSurroundings } from "./surroundings.ts";
 import type { WorkerSettings } from "./worker/worker-messages.ts";
 import { tablesOf } from "./worker-settings.ts";
@@ -28,7 +28,7 @@ export interface HomeApp {
  */
 export function openHomeApp(folder: string | undefined, observe: EngineObserver = () => {}): HomeApp {
   const home = openHome(folder);
-  const settings = settingsOf(home);
+  const settings = home.readSettings();
   const closers: (() => Promise<void>)[] = [];
   const connected = once(async () => {
     let connection: DynamoDBConnection | undefined;

@@ -65,7 +65,7 @@ export async function askRun<Method extends keyof Steering>(
   if (address === undefined) {
     throw new TidemarkError(
       "fix-configuration",
-      `The app of ${home.folder} keeps its state on the heap of its run, and no run is alive. Start one (tidemark run … --backend heap): it restores the latest checkpoint by itself.`,
+      `The app of ${home.folder} keeps its state on the heap of its run, and no run is alive. Start one (tidemark run … --keep-running): it restores the latest checkpoint by itself.`,
     );
   }
   const body = JSON.stringify({ method, arguments: given } satisfies Asked);

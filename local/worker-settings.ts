@@ -60,6 +60,6 @@ export function homeSettings(settings: WorkerSettings, options: StartedOptions, 
     storageUrl: settings.storageUrl,
     sources: settings.sources,
     sourcesFolder: settings.sourcesFolder ?? "",
-    dynamodb: options.dynamodb ?? "embedded",
+    dynamodb: options.dynamodb,
   };
 }

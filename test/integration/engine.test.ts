@@ -1,12 +1,14 @@
-import { appendFileSync, rmSync } from "node:fs";
+import { appendFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Engine, EngineOptions } from "../../local/engine.ts";
 import type { EngineEvent } from "../../local/engine-event.ts";
 import { compiled } from "../support/compiled-tree.ts";
 import { type EventFiles, writeEventFiles } from "../support/counted-events.ts";
 import type { Counted } from "../support/counting-app.ts";
+import { startDynalite } from "../support/dynalite.ts";
 
 vi.setConfig({ testTimeout: 240_000 });
 
@@ -91,6 +93,45 @@ describe("an engine", () => {
     expect((await running.progress()).workers).not.toEqual(before);
     await running.drained();
     expect(await states(running)).toEqual(files.expected());
+  });
+
+  test("on an external DynamoDB is joined by another home with the same storage, and refused with one of its own", async () => {
+    files = writeEventFiles({ files: 2, events: 30, keys: 3 });
+    const external = await startDynalite();
+    try {
+      const storage = pathToFileURL(path.join(files.folder, "storage")).href;
+      const first = await start({ dynamodb: external.endpoint, storage });
+      await first.drained();
+      await first.checkpoint();
+      await first.stop();
+      const home = path.join(files.folder, "other-home");
+      await expect(start({ home, dynamodb: external.endpoint })).rejects.toThrow(`--storage ${storage}`);
+      const second = await start({ home, dynamodb: external.endpoint, storage });
+      await second.drained();
+      expect((await second.progress()).records).toBe(0);
+      expect(await states(second)).toEqual(files.expected());
+      expect((await second.checkpoint()).n).toBe(2);
+      await second.stop();
+    } finally {
+      await external.close();
+    }
+  });
+
+  test("goes on with the backend, the storage and the DynamoDB of its home, wherever that was moved", async () => {
+    files = writeEventFiles({ files: 1, events: 30, keys: 3 });
+    const first = await start({ backend: "heap" });
+    await first.drained();
+    await first.stop({ checkpoint: true });
+    const home = path.join(files.folder, "moved");
+    renameSync(files.home, home);
+    await expect(start({ home, backend: "dynamodb" })).rejects.toThrow("keeps its state with the heap backend");
+    const second = await start({ home });
+    await second.drained();
+    expect(await second.progress()).toMatchObject({ backend: "heap", records: 0 });
+    const storage = pathToFileURL(path.join(files.folder, "elsewhere")).href;
+    await second.stop();
+    await (await start({ home, storage })).stop();
+    expect((await start({ home })).storageUrl).toBe(storage);
   });
 
   test("on a heap without checkpoints starts from the beginning", async () => {
