@@ -1,6 +1,6 @@
 /** Splits that come and go: born or closed while a checkpoint is triggered or aborted, or a restore runs. */
 import { describe, expect, it } from "vitest";
-import { readSplit } from "../../shared/control/split-steps.ts";
+import { readSplit, runSplit } from "../../shared/control/split-steps.ts";
 import { settled } from "../support/every-call.ts";
 import { expectAllResolved, expectOneLiveGeneration, expectPromise, readManifestOf } from "../support/oracle.ts";
 import { at, MINUTE_MS, TestWorld } from "../support/test-world.ts";
@@ -190,6 +190,7 @@ describe("a split born", () => {
     await replaying.reached;
     await expect(world.deliver("s", 6, 6)).rejects.toMatchObject({ kind: "retry" });
     await expect(world.deliver("u", 1, 1)).rejects.toMatchObject({ kind: "retry" });
+    expect(await runSplit(world.stores.control, { function: "log", split: "s" }, 2)).toBeUndefined();
     expect(await world.itemOf("s")).toMatchObject({ phase: "REPLAYING" });
     replaying.release();
     await carried;
