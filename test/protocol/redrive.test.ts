@@ -69,6 +69,26 @@ describe("a redriven dead letter", () => {
     expect(await logOf(world, "a")).toEqual(["s1", "s2"]);
   });
 
+  it("whose first writer was stalled, and wakes once it was redriven, still counts once", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "aa");
+    world.behaviour = { poison: ["s2"] };
+    await world.deliver("s", 1, 2);
+    const stalled = world.start();
+    const gate = stalled.pauseAt((call) => call.step.startsWith("storage.createExclusively dead"));
+    const running = world.deliver("s", 2, 2, { process: stalled });
+    await gate.reached;
+    await world.deliverUntilDone("s", 2, 2);
+    world.behaviour = {};
+    await world.redriveLetters();
+    await world.deliverRedriven();
+    gate.release();
+    await settled(running);
+    await world.redriveLetters();
+    await world.deliverRedriven();
+    expect(await logOf(world, "a")).toEqual(["s1", "s2"]);
+  });
+
   it("that fails again is a dead letter again, and may be put back again", async () => {
     const world = await withLetter();
     world.behaviour = { poison: ["s2"] };
