@@ -12,6 +12,13 @@ export interface RunProgress {
 
 const BAR_MS = 250;
 const LINE_MS = 5_000;
+/** The rate is that of the last seconds: batches come in bursts. */
+const RATE_MS = 5_000;
+
+/** Clears the bar's line and lets long lines wrap, which the bar has switched off. */
+const OVER_THE_BAR = "\r\x1b[2K\x1b[?7h";
+/** Where the bar draws itself again, and goes back to when it ends. */
+const BELOW_THE_LINE = "\x1b[?7l\x1b7";
 
 export function runProgress(): RunProgress {
   const terminal = process.stderr.isTTY === true;
@@ -23,16 +30,22 @@ export function runProgress(): RunProgress {
         clearOnComplete: true,
         stopOnComplete: false,
         noTTYOutput: false,
+        gracefulExit: false,
       })
     : undefined;
+  /** The bar is on the terminal, and has switched the cursor and the wrapping of long lines off. */
+  let drawn = false;
   let timer: NodeJS.Timeout | undefined;
   let asking = false;
-  let before = { records: 0, milliseconds: 0 };
+  const seen = [{ records: 0, milliseconds: 0 }];
 
   const show = (figures: EngineProgress): void => {
-    const seconds = (figures.milliseconds - before.milliseconds) / 1000;
-    const rate = seconds > 0 ? Math.round((figures.records - before.records) / seconds) : 0;
-    before = figures;
+    seen.push(figures);
+    while (seen.length > 2 && (seen[1]?.milliseconds ?? 0) <= figures.milliseconds - RATE_MS) seen.shift();
+    const since = seen[0] ?? figures;
+    const seconds = (figures.milliseconds - since.milliseconds) / 1000;
+    // A heap engine that was started again counts from nothing.
+    const rate = seconds > 0 ? Math.max(0, Math.round((figures.records - since.records) / seconds)) : 0;
     const read = figures.splits.filter(({ drained }) => drained).length;
     const checkpoint = figures.checkpoint?.n ?? 0;
     if (bar === undefined) {
@@ -45,14 +58,25 @@ export function runProgress(): RunProgress {
     }
   };
 
+  const stop = (): void => {
+    clearInterval(timer);
+    timer = undefined;
+    if (drawn) bar?.stop();
+    drawn = false;
+    process.off("exit", stop);
+  };
+
   return {
     observe(event) {
       const line = inWords(event);
-      // A line above the bar; the bar draws itself again.
-      if (line !== undefined) note(terminal ? `\r\x1b[2K${line}` : line);
+      if (line === undefined) return;
+      if (drawn) process.stderr.write(`${OVER_THE_BAR}${line}\n${BELOW_THE_LINE}`);
+      else note(line);
     },
     follow(engine) {
       bar?.start(1, 0, { records: 0, rate: 0, checkpoint: 0 });
+      drawn = bar !== undefined;
+      process.once("exit", stop);
       timer = setInterval(
         () => {
           if (asking) return;
@@ -71,11 +95,7 @@ export function runProgress(): RunProgress {
         bar === undefined ? LINE_MS : BAR_MS,
       );
     },
-    stop() {
-      clearInterval(timer);
-      timer = undefined;
-      bar?.stop();
-    },
+    stop,
   };
 }
 

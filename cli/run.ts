@@ -64,7 +64,10 @@ function addSource(
 
 async function run(app: string, options: RunOptions): Promise<undefined> {
   const progress = runProgress();
-  const signals = listenForStop((signal) => note(`${signal}: stopping in good order; once more stops at once.`));
+  const signals = listenForStop((signal) => {
+    progress.stop();
+    note(`${signal}: stopping in good order; once more stops at once.`);
+  });
   let engine: Engine | undefined;
   let control: RunControl | undefined;
   try {

@@ -76,11 +76,13 @@ describe("tidemark run", () => {
     expect((await first.ended).code).toBe(0);
   });
 
-  test("killed with all it was doing goes on where it was", async () => {
+  test("interrupted twice ends at once, and the next one goes on where it was", async () => {
     const first = start(...runArguments("--batch-size", "10", "--checkpoint-interval", "50ms"));
     await first.says("Checkpoint 2 completed");
-    first.child.kill("SIGKILL");
-    await first.ended;
+    first.child.kill("SIGINT");
+    await first.says("once more stops at once");
+    first.child.kill("SIGINT");
+    expect((await first.ended).code).toBe(130);
     const second = await json(...runArguments());
     expect(second).toMatchObject({ drained: true });
     await expectStates();
