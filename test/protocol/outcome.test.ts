@@ -271,6 +271,27 @@ describe("retention", () => {
     }
   });
 
+  it("that had decided before a restore pinned its checkpoint decides again", async () => {
+    const world = await started({ retained: 1 });
+    await world.checkpoint();
+    const coordinator = world.start();
+    const deciding = coordinator.pauseAt((call) => call.step === "announce deletions");
+    const running = world.coordinate({ request: {}, process: coordinator });
+    await deciding.reached;
+    const restorer = world.start();
+    const checked = restorer.pauseAt((call) => call.step === "record restore");
+    const requested = world.request({ checkpoint: 1 }, { process: restorer });
+    await checked.reached;
+    deciding.release();
+    await running;
+    expect(await addressOf(world, 1)).toBe("manifest");
+    checked.release();
+    expect(await requested).toMatchObject({ outcome: "started", checkpoint: 1 });
+    await world.carryOn();
+    await world.drain();
+    await expectPromise(world);
+  });
+
   it("leaves what the live generation was restored from until that has a checkpoint of its own", async () => {
     const world = await started({ retained: 1 });
     await world.checkpoint({ savepoint: "base" });
