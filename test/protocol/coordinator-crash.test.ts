@@ -6,7 +6,13 @@
 import { describe, expect, it } from "vitest";
 import { everyCall, settled } from "../support/every-call.ts";
 import type { Fault, FaultyProcess } from "../support/faulty-stores.ts";
-import { completedCheckpoints, expectAllResolved, expectPromise, readManifestOf } from "../support/oracle.ts";
+import {
+  completedCheckpoints,
+  expectAllResolved,
+  expectCheckpointExact,
+  expectPromise,
+  readManifestOf,
+} from "../support/oracle.ts";
 import { MINUTE_MS, TestWorld } from "../support/test-world.ts";
 
 async function setup(): Promise<TestWorld> {
@@ -42,7 +48,7 @@ async function after(world: TestWorld, moment: () => Promise<void>): Promise<voi
   await world.coordinate();
   expect((await world.control()).checkpoint).toMatchObject({ n: epoch, open: false, settled: true });
   expect(await completedCheckpoints(world)).toEqual([epoch]);
-  await expectPromise(world);
+  await expectCheckpointExact(world, epoch);
   await moment();
   world.clock.ms += MINUTE_MS;
   await world.drain();
@@ -51,7 +57,6 @@ async function after(world: TestWorld, moment: () => Promise<void>): Promise<voi
   expect([1, 2]).toContain(next - epoch);
   await moment();
   expect(await completedCheckpoints(world)).toEqual([next]);
-  await expectPromise(world);
   const { functions } = await readManifestOf(world, next);
   const holes = functions[0]?.splits.find(({ split }) => split === "x")?.holes;
   expect(holes).toEqual([{ cause: "dropped", after: "", to: "000002" }]);
@@ -82,12 +87,9 @@ describe("a write of the coordinator that was applied but answered with a time-o
 });
 
 describe("a write of the coordinator that arrives long after its caller died", () => {
-  it.each([0, 1, 2, 3])(
-    "at every call, and %i moments further on than the one before: the promise is kept",
-    async (m) => {
-      expect(await everyCall("dies, delayed", { setup, act, after }, [m])).toBeGreaterThan(CALLS);
-    },
-  );
+  it.each([0, 2])("at every call, and %i moments further on than the one before: the promise is kept", async (m) => {
+    expect(await everyCall("dies, delayed", { setup, act, after }, [m])).toBeGreaterThan(CALLS);
+  });
 
   it("also when the caller lives on without the answer", async () => {
     expect(await everyCall("delayed", { setup, act, after }, [1])).toBeGreaterThan(CALLS);

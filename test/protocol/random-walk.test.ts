@@ -9,7 +9,7 @@ import { completedCheckpoints, expectAllResolved, expectExactlyOnce, expectPromi
 import { Scheduler } from "../support/scheduler.ts";
 import { MINUTE_MS, numberAt, SeededRandomness, TestWorld } from "../support/test-world.ts";
 
-const WALKS = Number(process.env.TIDEMARK_WALKS ?? 250);
+const WALKS = Number(process.env.TIDEMARK_WALKS ?? 200);
 const FIRST_SEED = Number(process.env.TIDEMARK_WALK_SEED ?? 1);
 const STEPS = 220;
 const PROCESSES_MAX = 4;

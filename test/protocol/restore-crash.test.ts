@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { everyCall, settled } from "../support/every-call.ts";
 import type { Fault, FaultyProcess } from "../support/faulty-stores.ts";
-import { expectAllResolved, expectOneLiveGeneration, expectPromise } from "../support/oracle.ts";
+import { expectAllResolved, expectExactlyOnce, expectOneLiveGeneration, expectPromise } from "../support/oracle.ts";
 import { TestWorld } from "../support/test-world.ts";
 
 async function setup(): Promise<TestWorld> {
@@ -31,7 +31,7 @@ const act = (world: TestWorld, process: FaultyProcess) => world.restore({ checkp
 async function after(world: TestWorld, moment: () => Promise<void>): Promise<void> {
   await moment();
   await world.restore({ checkpoint: 1 });
-  await expectPromise(world);
+  await expectExactlyOnce(world);
   await moment();
   await expectOneLiveGeneration(world);
   await world.drain();
@@ -40,6 +40,11 @@ async function after(world: TestWorld, moment: () => Promise<void>): Promise<voi
   expect(await world.checkpoint()).toBeGreaterThan(2);
   await moment();
   await expectPromise(world);
+}
+
+/** What arrives late may also arrive during or after a second restore. */
+async function afterTwo(world: TestWorld, moment: () => Promise<void>): Promise<void> {
+  await after(world, moment);
   expect(await world.request({ dryRun: true })).toMatchObject({ checkpoint: (await world.control()).epoch });
   await world.restore({ checkpoint: 2 });
   await moment();
@@ -69,7 +74,7 @@ describe("a call of a restore that fails while its caller lives", () => {
 });
 
 describe("a write of a restore that arrives long after its caller died", () => {
-  it.each([0, 1, 2])("at every call, and %i moments further on than the one before: the promise is kept", async (m) => {
-    expect(await everyCall("dies, delayed", { setup, act, after }, [m])).toBeGreaterThan(CALLS);
+  it.each([0, 2])("at every call, and %i moments further on than the one before: the promise is kept", async (m) => {
+    expect(await everyCall("dies, delayed", { setup, act, after: afterTwo }, [m])).toBeGreaterThan(CALLS);
   });
 });
