@@ -11,6 +11,8 @@ import type { ReplayInvoker } from "../shared/restore/replay-invoker.ts";
 import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import { restoreStatus } from "../shared/restore/status.ts";
+import { BEGINNING } from "../shared/source/position.ts";
+import { checkpointOutcome } from "./checkpoint-outcome.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import type { Deliver } from "./pump/delivery.ts";
 import { Pump, type PumpOptions } from "./pump/pump.ts";
@@ -49,14 +51,19 @@ const POLL_MS = 25;
 const FAILED_PAUSE_MS_MAX = 5_000;
 
 /**
- * Looks at every source once, so that a stream's wrong name or a missing permission is said at once and not every minute.
+ * Looks at every source and its first split once, so that a stream's wrong name, a permission or a package that is
+ * missing is said at once, and not by a run that goes on for ever.
  * @throws TidemarkError `fix-configuration`; what may pass by itself is left to the pump
  */
 export async function checkSources({ app, sourceOf }: AppResources): Promise<void> {
   const functions = new Map(app.functions.map(({ source, name }) => [source, name]));
   for (const name of functions.values()) {
     try {
-      for await (const _split of sourceOf(name).reader.splits()) break;
+      const { reader } = sourceOf(name);
+      for await (const { split } of reader.splits()) {
+        await reader.look(split, BEGINNING);
+        break;
+      }
     } catch (thrown) {
       if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration") throw thrown;
     }
@@ -118,25 +125,12 @@ export class EngineCore {
    */
   async checkpoint(trigger: { readonly savepoint?: string } = {}): Promise<CheckpointRecord> {
     const { control, clock } = this.resources;
-    const before = (await readControl(control))?.epoch ?? 0;
+    const asked = { ...trigger, after: (await readControl(control))?.epoch ?? 0 };
     for (;;) {
       if (this.stopping) throw new TidemarkError("retry", "The engine is stopping; no checkpoint was taken.");
       await this.coordinate(trigger);
-      const now = await readControl(control);
-      if (now?.phase === "REPLAYING") {
-        throw new TidemarkError(
-          "retry",
-          "A restore is under way, so no checkpoint can be taken. Ask again when it is done.",
-        );
-      }
-      const taken = now?.checkpoint;
-      if (taken !== undefined && taken.n > before && !taken.open && taken.savepoint === trigger.savepoint) {
-        if (taken.status === "COMPLETED") return taken;
-        throw new TidemarkError(
-          "retry",
-          `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`,
-        );
-      }
+      const taken = checkpointOutcome(await readControl(control), asked);
+      if (taken !== undefined) return taken;
       await clock.sleep(POLL_MS);
     }
   }

@@ -8,6 +8,7 @@ import { carryOnRestore } from "../shared/restore/carry-on.ts";
 import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import { type RestoreStatus, restoreStatus } from "../shared/restore/status.ts";
+import { checkpointOutcome } from "./checkpoint-outcome.ts";
 import type { HomeApp } from "./open-home-app.ts";
 import { askRun } from "./run-control.ts";
 
@@ -26,20 +27,10 @@ export async function takeCheckpoint(
   const resources = await app.resources();
   const { control, clock } = resources;
   const coordinate = createCoordinatorHandler(resources, { replay: nobodyReplays, pollMs: POLL_MS });
-  const before = (await readControl(control))?.epoch ?? 0;
+  const asked = { ...trigger, after: (await readControl(control))?.epoch ?? 0 };
   for (;;) {
-    const now = await readControl(control);
-    if (now?.phase === "REPLAYING") {
-      throw new TidemarkError(
-        "retry",
-        "A restore is under way, so no checkpoint can be taken. Ask again when it is done: tidemark restore --status.",
-      );
-    }
-    const taken = now?.checkpoint;
-    if (taken !== undefined && taken.n > before && !taken.open && taken.savepoint === trigger.savepoint) {
-      if (taken.status === "COMPLETED") return taken;
-      throw new TidemarkError("retry", `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`);
-    }
+    const taken = checkpointOutcome(await readControl(control), asked);
+    if (taken !== undefined) return taken;
     await coordinate({ deadlineMs: clock.now() + TURN_MS, trigger });
   }
 }

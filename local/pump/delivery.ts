@@ -7,16 +7,10 @@ import type { ControlStore } from "../../shared/control/control-store.ts";
 import { readSplit } from "../../shared/control/split-steps.ts";
 import type { Clock, Randomness } from "../../shared/environment.ts";
 import { describeThrown } from "../../shared/errors.ts";
+import type { BatchAnswer } from "../../shared/lambda/event-handler.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import type { SourceBatch, SourceRecord } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";
-
-/** What a Lambda handler answers to an event: the records to deliver again, none for success. */
-export interface BatchAnswer {
-  readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
-  /** Why, for people. */
-  readonly reason?: string;
-}
 
 /** Invokes a function with records of a split. A throw, or the death of the invocation, is a failure of the whole batch. */
 export type Deliver = (functionName: string, batch: SourceBatch) => Promise<BatchAnswer>;

@@ -58,7 +58,12 @@ export function lambdaEventHandler(
   };
 }
 
-/** The handler of the coordinator function, for a schedule: each invocation carries on what the one before left. */
+/**
+ * The handler of the coordinator function, for a schedule: each invocation carries on what the one before left.
+ *
+ * @throws TidemarkError `fix-configuration` when a restore has come to its replay: this coordinator cannot invoke the
+ *   event functions. Until a machine that has the app carries the restore on, splits stand still.
+ */
 export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaContext) => Promise<CoordinatorAnswer> {
   const resources = opened();
   return async (_event, context) => {

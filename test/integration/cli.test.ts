@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compiled } from "../support/compiled-tree.ts";
@@ -177,6 +177,11 @@ describe("a home", () => {
     writeFileSync(path.join(files.home, "dynamodb.json"), JSON.stringify({ pid: dead, startedAt: "1", port: 1 }));
     await json(...runArguments());
     expect(readFileSync(settings, "utf8")).toBe(whole);
+    await expectStates();
+    rmSync(path.join(files.home, "checkpoints"), { recursive: true });
+    const { code, stderr } = await tidemark(["restore", ...home()]);
+    expect(stderr).toContain("There is no completed checkpoint to restore; take one first.");
+    expect(code).toBe(1);
     await expectStates();
   });
 

@@ -159,9 +159,19 @@ describe("the packed package, installed into an empty project", () => {
   });
 
   test("asks for the emulator by name, with the line that installs it, when a run needs it", async () => {
-    await expect(tidemark("run", "app.ts", "--source", "visits=visits.jsonl")).rejects.toMatchObject({
+    const home = ["--home", "of-dynamodb"];
+    await expect(tidemark("run", "app.ts", "--source", "visits=visits.jsonl", ...home)).rejects.toMatchObject({
       code: 2,
       stderr: expect.stringContaining("npm install dynalite"),
+    });
+  });
+
+  test("asks for the reader of Parquet by name, with the line that installs it, when a source needs it", async () => {
+    await writeFile(path.join(project, "visits.parquet"), "PAR1");
+    const run = tidemark("run", "app.ts", "--source", "visits=visits.parquet", "--backend", "heap");
+    await expect(run).rejects.toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("npm install hyparquet hyparquet-compressors"),
     });
   });
 

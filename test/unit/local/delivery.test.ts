@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { EngineEvent } from "../../../local/engine-event.ts";
 import { cutBatches } from "../../../local/pump/batches.ts";
-import { type BatchAnswer, type DeliveryOptions, deliverAll } from "../../../local/pump/delivery.ts";
+import { type DeliveryOptions, deliverAll } from "../../../local/pump/delivery.ts";
 import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
+import type { BatchAnswer } from "../../../shared/lambda/event-handler.ts";
 import type { ReadPage, SourceRecord } from "../../../shared/source/source.ts";
 
 const record = (n: number): SourceRecord => ({ position: String(n), itemIdentifier: `id-${n}`, payload: n });
