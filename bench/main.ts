@@ -6,6 +6,9 @@ import { describeMachine, machineLine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
 import { describeExpectation, isMet, note, printReport, type Report } from "./report.ts";
 
+// Which Node runs is the user's choice; the AWS SDK's advice on it is no result of a benchmark.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
+
 const BENCHMARKS: Readonly<Record<string, () => Promise<Report>>> = {
   dynamodb: benchDynamoDB,
   heap: benchHeap,

@@ -20,7 +20,7 @@ import { inThousands, note, type Report, toPrecision } from "./report.ts";
 const FEW_KEYS = 10_000;
 const MANY_KEYS = 200_000;
 /** A restore writes key by key, which takes an emulator its time. */
-const REPEATS_OF_FEW = { snapshot: MANY_KEYS / FEW_KEYS, restore: 4 };
+const REPEATS_OF_FEW = { snapshot: MANY_KEYS / FEW_KEYS, restore: 2 };
 
 /** What V8 and the operating system round up and leave lying differs by more than a few percent from run to run. */
 const GROWTH_MAX = 1.25;
