@@ -6,6 +6,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compiled } from "../support/compiled-tree.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -23,13 +24,10 @@ function block(language: string): string {
   return found;
 }
 
-/** Runs one of the README's command lines from the source. */
+/** Runs one of the README's command lines. */
 async function tidemark(line: string): Promise<string> {
   const words = line.replace(/^npx tidemark /, "").split(" ");
-  const entry = path.join(root, "cli/main.ts");
-  const { stdout } = await run(process.execPath, ["--import", import.meta.resolve("jiti/register"), entry, ...words], {
-    cwd: folder,
-  });
+  const { stdout } = await run(process.execPath, [compiled("cli/main.ts"), ...words], { cwd: folder });
   return stdout;
 }
 
@@ -39,15 +37,15 @@ beforeAll(async () => {
   await mkdir(path.join(folder, "data"));
   await mkdir(path.join(folder, "node_modules"));
   await symlink(path.join(root, "node_modules/zod"), path.join(folder, "node_modules/zod"));
-  // The package's name resolves to the source, so that the test needs no build.
+  // The package's name resolves to the sources as they are, so that the test needs no build.
   await mkdir(path.join(folder, "node_modules/tidemark"));
   await writeFile(
     path.join(folder, "node_modules/tidemark/package.json"),
-    JSON.stringify({ name: "tidemark", type: "module", exports: "./index.ts" }),
+    JSON.stringify({ name: "tidemark", type: "module", exports: "./index.js" }),
   );
   await writeFile(
-    path.join(folder, "node_modules/tidemark/index.ts"),
-    `export * from ${JSON.stringify(path.join(root, "shared/index.ts"))};\n`,
+    path.join(folder, "node_modules/tidemark/index.js"),
+    `export * from ${JSON.stringify(compiled("shared/index.ts"))};\n`,
   );
   for (const split of [0, 1]) {
     const lines = Array.from({ length: VISITS }, (_, row) => JSON.stringify({ user: USERS[row % 3], ms: row + split }));
