@@ -79,8 +79,7 @@ class Batch {
     const fresh = this.recordsAfter(begun.split.position);
     const size = halvedSize(fresh.length, begun.split.begun);
     const records = size === fresh.length ? fresh : fresh.slice(0, size);
-    const givenUp = this.givenUp(begun.split);
-    const prepared = await this.prepare(begun.split, records, givenUp);
+    const prepared = await this.prepareGuarded(begun, records);
     const items = await this.load(begun.split.gen, prepared);
     const scope = this.scope(begun, epoch, prepared);
     const folded = await this.fold(begun, {
@@ -95,9 +94,28 @@ class Batch {
     return this.end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
   }
 
+  /** The schema and the key selector are the user's code as well, and may kill as `handle` may. */
+  private async prepareGuarded(begun: Begun, records: readonly SourceRecord[]): Promise<PreparedBatch> {
+    const { split } = begun;
+    const givenUp = this.givenUp(split);
+    const only = records[0];
+    if (!this.mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
+      return this.prepare(split, records, givenUp);
+    }
+    const before = await this.enter(begun, only.position);
+    // Whatever comes of it, the process lives.
+    return this.prepare(split, records, givenUp).finally(() => this.leave(begun, before));
+  }
+
+  /** An invocation of this split died, and what it died of may be this one record. */
+  private mayKill({ split }: Begun, records: number): boolean {
+    return split.begun > 0 && records === 1;
+  }
+
   private async fold(begun: Begun, work: FoldWork): Promise<Folded> {
-    const entered = await this.enter(begun, work.scope.batch);
-    if (entered === undefined) return foldBatch(work);
+    const { batch } = work.scope;
+    if (!this.mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return foldBatch(work);
+    const entered = await this.enter(begun, batch.positionAt(0));
     let folded: Folded;
     try {
       folded = await foldBatch(work);
@@ -239,12 +257,11 @@ class Batch {
   }
 
   /**
-   * After a death of this split's invocation, the one record of a batch is marked just before its `handle` runs: if the
-   * process dies in it, the mark stands and counts as a try.
+   * After a death of this split's invocation, the one record of a batch is marked just before the user's code sees it:
+   * if the process dies in there, the mark stands and counts as a try.
+   * @returns what the mark took the place of, for {@link leave}.
    */
-  private async enter({ split, attempt }: Begun, prepared: PreparedBatch): Promise<Failing | undefined> {
-    if (split.begun === 0 || prepared.length !== 1 || prepared.keyIndexAt(0) === undefined) return undefined;
-    const position = prepared.positionAt(0);
+  private async enter({ split, attempt }: Begun, position: Position): Promise<Failing> {
     const before: Failing =
       split.failing?.position === position
         ? { position, tries: split.failing.tries, error: split.failing.error }
@@ -264,7 +281,7 @@ class Batch {
     return before;
   }
 
-  /** `handle` did not kill the process, so the mark is taken back: what fails from here on is the infrastructure. */
+  /** The user's code did not kill the process, so the mark is taken back: what fails from here on is the infrastructure. */
   private async leave({ split, attempt }: Begun, before: Failing): Promise<void> {
     const left = await enterRecord(this.engine.resources.control, this.place, {
       attempt,

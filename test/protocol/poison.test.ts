@@ -200,6 +200,18 @@ describe("a record that kills the process", () => {
     await expectPromise(world);
   });
 
+  it("in the key selector is found and given up in the same way", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "abcabcab");
+    world.behaviour = { keyKillers: ["s5"] };
+    await world.deliverUntilDone("s", 1, 8);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000008", holes: [deadLetterAt("000005")] });
+    expect(await letters(world)).toMatchObject([{ position: "000005", cause: "failed", tries: 3 }]);
+    await expectAllResolved(world);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
   it("lets the barrier pass once it is given up, with the hole before the cut", async () => {
     const world = new TestWorld({ triesMax: 2 });
     world.split("s", "abcd");

@@ -108,8 +108,10 @@ const eventSchema: StandardSchemaV1<unknown, TestEvent> = {
 export interface Behaviour {
   /** Ids of events that `handle` throws at. */
   readonly poison?: ReadonlySet<string> | readonly string[];
-  /** Ids of events that kill the process. */
+  /** Ids of events that kill the process in `handle`. */
   readonly killers?: readonly string[];
+  /** Ids of events that kill the process in the key selector. */
+  readonly keyKillers?: readonly string[];
 }
 
 export interface WorldOptions {
@@ -208,7 +210,11 @@ export class TestWorld {
 
   /** The function that records what it folds. */
   definition(name: string, process: FaultyProcess): FunctionDefinition<TestEvent, LogState> {
-    return logFunction(name, (id) => this.#act(id, process));
+    return logFunction(
+      name,
+      (id) => this.#act(id, process),
+      (id) => this.#kill(id, process, this.behaviour.keyKillers),
+    );
   }
 
   engine(options: DeliverOptions = {}): BatchEngine {
@@ -225,12 +231,19 @@ export class TestWorld {
   }
 
   #act(id: string, process: FaultyProcess): void {
-    const { poison = [], killers = [] } = this.behaviour;
-    if (killers.includes(id)) {
-      process.kill();
-      throw new Error(`killed by ${id}`);
-    }
+    const { poison = [], killers } = this.behaviour;
+    this.#kill(id, process, killers);
     if ([...poison].includes(id)) throw new Error(`cannot fold ${id}`);
+  }
+
+  get #mayKill(): boolean {
+    return this.behaviour.killers !== undefined || this.behaviour.keyKillers !== undefined;
+  }
+
+  #kill(id: string, process: FaultyProcess, killers: readonly string[] = []): void {
+    if (!killers.includes(id)) return;
+    process.kill();
+    throw new Error(`killed by ${id}`);
   }
 
   /** One delivery of records `from` to `to`. */
@@ -253,7 +266,7 @@ export class TestWorld {
     for (let round = 1; round <= ROUNDS_MAX; round += 1) {
       if (this.source.records(split, first, to).length === 0) return round - 1;
       try {
-        const process = options.process ?? (this.behaviour.killers === undefined ? this.main : this.start());
+        const process = options.process ?? (this.#mayKill ? this.start() : this.main);
         const { failedFrom } = await this.deliver(split, first, to, { ...options, process });
         if (failedFrom === undefined) return round;
         first = numberAt(failedFrom.position);
@@ -378,11 +391,15 @@ export function eventOf(split: string, number: number, letter: string): JsonValu
 export function logFunction(
   name: string,
   act: (id: string) => void = () => {},
+  actInKey: (id: string) => void = () => {},
 ): FunctionDefinition<TestEvent, LogState> {
   return defineFunction({
     name,
     event: eventSchema,
-    key: (event) => event.key,
+    key: (event) => {
+      actInKey(event.id);
+      return event.key;
+    },
     state: { initial: (): LogState => ({ log: [] }) },
     handle: (state, event) => {
       act(event.id);
