@@ -35,10 +35,28 @@ export async function chooseCheckpoint(
     live,
     (summary) => before === undefined || Date.parse(summary.completedAt) <= before,
   );
-  if (found !== undefined) return readManifest(storage, { app, n: found.checkpoint });
+  if (found !== undefined) {
+    await refusePassingOver(storage, app, found);
+    return readManifest(storage, { app, n: found.checkpoint });
+  }
   const earlier = wish.before === undefined ? "" : ` that was complete by ${wish.before.toISOString()}`;
   const instead = await wouldDo(storage, app, live, Number.POSITIVE_INFINITY);
   throw refusal(`${storage.url} holds no checkpoint of ${app}${earlier}`, instead);
+}
+
+/** A later checkpoint that cannot be read may be the one that is meant: nobody goes back further without being told. */
+async function refusePassingOver(
+  storage: CheckpointStorage,
+  app: string,
+  found: { readonly checkpoint: number; readonly completedAt: string },
+): Promise<void> {
+  for await (const later of listCheckpoints(storage, app)) {
+    if (later.status !== "unreadable" || later.checkpoint < found.checkpoint) continue;
+    throw refusal(
+      `Checkpoint ${later.checkpoint}, later than the latest that can be read, cannot be read: ${later.reason}`,
+      `Put its manifest back as it was, or ask for checkpoint ${found.checkpoint} of ${found.completedAt} by its number.`,
+    );
+  }
 }
 
 async function byNumber(

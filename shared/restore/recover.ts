@@ -19,13 +19,15 @@ export async function recoverFromStorage(
   options: { readonly replay: ReplayInvoker },
 ): Promise<RestoreReport> {
   const { app, control, storage } = resources;
-  if ((await latestCheckpoint(storage, app.name)) === undefined) {
+  const latest = await latestCheckpoint(storage, app.name);
+  if (latest === undefined) {
     const past = (await liveLineage(storage, app.name))?.generation ?? 0;
     const epoch = await highestCheckpointNumber(storage);
     await startControlAt(control, { mode: app.checkpointing.mode, generation: past + 1, epoch });
     return { outcome: "nothing-to-do" };
   }
-  const requested = await requestRestore(resources);
+  // By its number: a later one that cannot be read is passed over, for the replay makes up for it.
+  const requested = await requestRestore(resources, { checkpoint: latest.checkpoint });
   const carried = await carryOnRestore(resources, { deadlineMs: Number.POSITIVE_INFINITY, replay: options.replay });
   return { ...requested, ...carried };
 }

@@ -106,6 +106,16 @@ describe("a chosen checkpoint", () => {
     });
   });
 
+  test("is never silently an earlier one: a later manifest that cannot be read is named, and what would do", async () => {
+    const storage = await stored(manifest(1, 1), manifest(2, 1));
+    await storage.createExclusively(manifestPath(3), Buffer.from('{"format"'));
+    await expect(choose({}, storage)).rejects.toMatchObject({
+      kind: "choose-another-checkpoint",
+      message: expect.stringMatching(/Checkpoint 3, later.*cannot be read.*ask for checkpoint 2 of/),
+    });
+    expect(await choose({ checkpoint: 2 }, storage)).toBe(2);
+  });
+
   test("is refused with its reason when it was aborted, and where there is none at all", async () => {
     const storage = await stored(manifest(1, 1));
     const { app, format, formatVersion, generation, token } = manifest(2, 1);

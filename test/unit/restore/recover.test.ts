@@ -51,6 +51,17 @@ it("follows the live lineage: what a restore had abandoned does not come back wi
   expect((await readControl(next.stores.control))?.epoch).toBe(3);
 });
 
+it("passes over a manifest that cannot be read: the replay makes up for it", async () => {
+  const world = new RestoreWorld();
+  await world.deliver("s", 1, 3);
+  await world.checkpoint();
+  await world.deliver("s", 1, 5);
+  await world.stores.storage.createExclusively(manifestPath(2), Buffer.from('{"format"'));
+  const next = nextProcess(world);
+  expect(await recover(next)).toMatchObject({ outcome: "finished", checkpoint: 1 });
+  await next.expectPromise();
+});
+
 it("starts afresh past every number that storage has seen when no checkpoint was completed", async () => {
   const world = new RestoreWorld();
   await world.deliver("s", 1, 2);
