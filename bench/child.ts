@@ -5,8 +5,11 @@ import { forkModule } from "../local/fork-module.ts";
 export class Child<Says> {
   private readonly process: ChildProcess;
 
-  constructor(module: string, args: readonly string[]) {
-    this.process = forkModule(module, import.meta.url, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  constructor(module: string, args: readonly string[], nodeFlags: readonly string[] = []) {
+    this.process = forkModule(module, import.meta.url, args, {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      execArgv: [...nodeFlags],
+    });
   }
 
   /** What the process says next. @throws when it ends before it has said anything */

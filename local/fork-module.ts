@@ -20,7 +20,7 @@ export function forkModule(
     ...options,
     // Which Node runs is the user's choice, and the AWS SDK's advice on it would be repeated by every process.
     env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true", ...options.env },
-    execArgv: extension === ".ts" ? ["--import", jitiRegister()] : [],
+    execArgv: [...(options.execArgv ?? []), ...(extension === ".ts" ? ["--import", jitiRegister()] : [])],
     // Structured clone keeps what JSON would lose, and large events are not turned into text twice.
     serialization: "advanced",
   });

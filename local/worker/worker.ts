@@ -14,6 +14,12 @@ export interface LoadedApp {
   readonly sources: { readonly [name: string]: string };
 }
 
+/**
+ * A heap engine makes garbage as fast as it folds. With a nursery of 64 MB instead of 16 the collector runs a quarter as
+ * often, which takes a fifth off every event (bench/); it costs up to 150 MB of memory.
+ */
+export const HEAP_NODE_FLAGS = ["--max-semi-space-size=64"];
+
 interface Waiting {
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -41,7 +47,10 @@ export class Worker {
   /** @param entry the worker's module: an event worker, or the one that holds a heap engine */
   constructor(entry: "./worker-process" | "./heap-worker-process", observe: EngineObserver) {
     this.observe = observe;
-    this.child = forkModule(entry, import.meta.url, [], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.child = forkModule(entry, import.meta.url, [], {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      execArgv: entry === "./heap-worker-process" ? HEAP_NODE_FLAGS : [],
+    });
     this.pid = this.child.pid ?? 0;
     this.child.on("message", (message) => this.hear(message as WorkerSays));
     this.ended = new Promise((resolve) => {
