@@ -2,6 +2,36 @@
 import type { AppDescription } from "../app/app-description.ts";
 import { TidemarkError } from "../errors.ts";
 
+/** What an event source mapping was deployed with, by the names of Lambda's API; one that differs now has drifted. */
+export interface ExpectedMapping {
+  readonly batchSize: number;
+  readonly maximumBatchingWindowSeconds: number;
+  /** @default 1 */
+  readonly parallelizationFactor?: number;
+}
+
+export interface DeployedMapping {
+  readonly uuid: string;
+  readonly expected: ExpectedMapping;
+}
+
+/**
+ * The functions that an app is deployed as: for those that invoke others (coordinator, restore). Event functions and
+ * snapshot workers invoke nobody and are told nothing of it.
+ */
+export interface Deployment {
+  /** The Lambda function (name or ARN) of each event function. */
+  readonly functions: { readonly [functionName: string]: string };
+  /** The event source mapping of each event function. */
+  readonly mappings: { readonly [functionName: string]: DeployedMapping };
+  /** The Lambda function that writes, checks and loads slices and parts. */
+  readonly snapshot: string;
+  /** How many of its invocations run at a time. */
+  readonly snapshotWorkers: number;
+  /** The restore function alone is told: it has the coordinator do what it has recorded. */
+  readonly coordinator?: string;
+}
+
 export interface Settings {
   readonly app: AppDescription;
   /** The tables of the `dynamodb` backend. Absent: state and control live on this process's heap. */
@@ -16,34 +46,57 @@ export interface Settings {
   readonly sources: { readonly [source: string]: string };
   /** What relative paths of files are relative to. @default the working folder */
   readonly sourcesFolder?: string;
+  /** Coordinator and restore. */
+  readonly deployment?: Deployment;
+  /** Logs and errors show keys as they are. @default false - the first 16 hexadecimal digits of their SHA-256 */
+  readonly logKeys?: boolean;
 }
 
-/** The environment variable that carries {@link Settings} as JSON. */
+/**
+ * The environment variable that carries {@link Settings} as JSON. Lambda allows a function's variables 4 KB in all, so
+ * its `app` may be left out:
+ * - event functions have their app in their code and take its description from there;
+ * - for the others, a bundler puts it into their code as {@link APP_VARIABLE}.
+ */
 export const SETTINGS_VARIABLE = "TIDEMARK_SETTINGS";
 
-/** @throws TidemarkError `fix-configuration` when the variable is missing, no JSON, or lacks a part */
-export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
+/**
+ * The app's description as JSON, where {@link SETTINGS_VARIABLE} leaves it out. Bake it into the bundle, where it counts
+ * against no limit, by esbuild's `define`: `{ "process.env.TIDEMARK_APP": JSON.stringify(JSON.stringify(describeApp(app))) }`.
+ */
+export const APP_VARIABLE = "TIDEMARK_APP";
+
+/**
+ * @param app the app's description, for an environment that has the app's code; settings and bundle come before it
+ * @throws TidemarkError `fix-configuration` when the variable is missing, no JSON, or lacks a part
+ */
+export function readSettings(environment: NodeJS.ProcessEnv = process.env, app?: AppDescription): Settings {
   const text = environment[SETTINGS_VARIABLE];
   if (text === undefined || text === "") {
     throw refused("is not set");
   }
-  let settings: Partial<Settings> | null;
-  try {
-    settings = JSON.parse(text) as Partial<Settings> | null;
-  } catch (cause) {
-    throw refused("is not JSON", cause);
-  }
-  const missing = (["app", "tables", "storageUrl", "sources"] as const).filter(
-    (part) => settings?.[part] === undefined,
-  );
+  const given = parsed(SETTINGS_VARIABLE, text) as Partial<Settings> | null;
+  // Spelt out, so that a bundler finds it.
+  const baked = process.env.TIDEMARK_APP;
+  const description = baked === undefined ? app : (parsed(APP_VARIABLE, baked) as AppDescription);
+  const settings = { ...(description === undefined ? {} : { app: description }), ...given };
+  const missing = (["app", "tables", "storageUrl", "sources"] as const).filter((part) => settings[part] === undefined);
   if (missing.length > 0) throw refused(`lacks ${missing.join(", ")}`);
   return settings as Settings;
 }
 
-function refused(what: string, cause?: unknown): TidemarkError {
+function parsed(variable: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw refused("is not JSON", cause, variable);
+  }
+}
+
+function refused(what: string, cause?: unknown, variable = SETTINGS_VARIABLE): TidemarkError {
   return new TidemarkError(
     "fix-configuration",
-    `The environment variable ${SETTINGS_VARIABLE} ${what}. It must hold JSON with app, tables, storageUrl and sources, which Tidemark's constructs write: deploy the function with them.`,
+    `The environment variable ${variable} ${what}. It must hold JSON with app, tables, storageUrl and sources, which Tidemark's constructs write: deploy the function with them.`,
     { cause },
   );
 }
