@@ -71,6 +71,11 @@ export type TidemarkEvent =
       readonly milliseconds: number;
     }
   | { readonly type: "split-replayed"; readonly function: string; readonly split: string; readonly position: string }
+  | { readonly type: "restore-requested"; readonly checkpoint: number }
+  | { readonly type: "restore-refused"; readonly checkpoint: number; readonly reason: string }
+  /** It has come to its hold and stays there until it is told to go on. */
+  | { readonly type: "restore-held"; readonly checkpoint: number; readonly generation: number }
+  | { readonly type: "mapping-failed"; readonly function: string; readonly error: string }
   | {
       readonly type: "restore-finished";
       readonly checkpoint: number;

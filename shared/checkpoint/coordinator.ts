@@ -17,6 +17,7 @@ import { totalsOf } from "./manifest.ts";
 import type { Outcome } from "./outcome.ts";
 import { removeLeftovers, settle } from "./settle.ts";
 import { removeOlderGenerations } from "./sweep.ts";
+import type { Workers } from "./work.ts";
 
 export { abortOpenCheckpoint } from "./outcome.ts";
 
@@ -27,10 +28,15 @@ export interface CoordinatorOptions {
   readonly pollMs?: number;
   /** Take a checkpoint now, due or not; with a name, a savepoint: it is kept until somebody removes it. */
   readonly request?: { readonly savepoint?: string };
-  /** Slices that each function's state is scanned in; takes effect with the next checkpoint. @default 4 */
+  /**
+   * Slices that each function's state is scanned in; takes effect with the next checkpoint.
+   * @default as many as there are workers (4 without any), up to four times as many for a state of many keys
+   */
   readonly slices?: number;
-  /** Slices scanned at a time, each with a page and a compressor in memory. @default 4 */
+  /** Slices scanned at a time by this process, each with a page and a compressor in memory. @default 4 */
   readonly slicesConcurrency?: number;
+  /** Who scans the slices. @default this process */
+  readonly workers?: Workers;
 }
 
 /** What became of the last checkpoint that this invocation worked on. */
@@ -57,7 +63,7 @@ export type CoordinatorReport =
  */
 export async function runCoordinator(resources: AppResources, options: CoordinatorOptions): Promise<CoordinatorReport> {
   const { app, clock, control: store, observe } = resources;
-  const { deadlineMs, pollMs = 1_000, slices = 4, slicesConcurrency } = options;
+  const { deadlineMs, pollMs = 1_000, slicesConcurrency, workers } = options;
   let report: CoordinatorReport = { outcome: "idle" };
   let triggered: number | undefined;
 
@@ -72,8 +78,9 @@ export async function runCoordinator(resources: AppResources, options: Coordinat
       const { n, status } = checkpoint;
       if (n !== triggered) observe({ type: "checkpoint-carried-on", checkpoint: n, status });
       const driving = {
-        ...{ deadlineMs, pollMs, slices },
+        ...{ deadlineMs, pollMs, slices: options.slices ?? slicesFor(checkpoint.keysBefore, workers?.count) },
         ...(slicesConcurrency === undefined ? {} : { concurrency: slicesConcurrency }),
+        ...(workers === undefined ? {} : { workers }),
       };
       const outcome = await driveCheckpoint(resources, { ...control, checkpoint }, driving);
       report = reportOf(n, outcome);
@@ -94,6 +101,23 @@ export async function runCoordinator(resources: AppResources, options: Coordinat
       return report;
     }
   }
+}
+
+/** A worker scans and writes so many keys in some seconds: fewer are not worth an invocation of their own. */
+const KEYS_PER_SLICE = 100_000;
+const SLICES_PER_WORKER_MAX = 4;
+
+/**
+ * Every worker has a slice of each function; of large states some more, so that one that is slow, or dies, does not
+ * leave the others idle. Each slice is bounded by its cursor, not by its size.
+ */
+export function slicesFor(keysBefore = 0, workers = 4): number {
+  return Math.max(workers, Math.min(Math.ceil(keysBefore / KEYS_PER_SLICE), workers * SLICES_PER_WORKER_MAX));
+}
+
+/** When the latest completed checkpoint completed; before the first one, when that was triggered first. Ms since 1970. */
+export function checkpointAgeFromMs(checkpoint: CheckpointRecord | undefined): number | undefined {
+  return checkpoint?.status === "COMPLETED" ? checkpoint.finishedAtMs : checkpoint?.ageFromMs;
 }
 
 function checkMode({ app }: AppResources, control: Control): void {
@@ -121,13 +145,19 @@ async function trigger(
     control.checkpoint === undefined || control.checkpoint.foreign === true
       ? await highestCheckpointNumber(storage)
       : 0;
+  const { checkpoint: previous } = control;
+  const keysBefore = previous?.keys ?? previous?.keysBefore;
+  const nowMs = clock.now();
+  const ageFromMs = checkpointAgeFromMs(previous) ?? nowMs;
   const checkpoint: CheckpointRecord = {
     n: Math.max(control.epoch, past) + 1,
     open: true,
     status: "TRIGGERED",
     token: randomness.token(),
     ...(savepoint === undefined ? {} : { savepoint }),
-    triggeredAtMs: clock.now(),
+    triggeredAtMs: nowMs,
+    ageFromMs,
+    ...(keysBefore === undefined ? {} : { keysBefore }),
     settled: false,
   };
   if ((await triggerCheckpoint(store, { epochRead: control.epoch, checkpoint })) === undefined) {

@@ -18,12 +18,14 @@ import { abortOpenCheckpoint, decideOutcome, type Outcome, recordOutcome } from 
 import { SLICES_CONCURRENCY, takeSnapshot } from "./snapshot.ts";
 import { ImageGone } from "./snapshot-slice.ts";
 import type { SplitCut } from "./split-cut.ts";
+import type { Workers } from "./work.ts";
 
 export interface DriveOptions {
   readonly deadlineMs: number;
   readonly pollMs: number;
   readonly slices: number;
   readonly concurrency?: number;
+  readonly workers?: Workers;
 }
 
 /** Works on the checkpoint that `control` has open until its outcome is recorded, its timeout, or the deadline. */
@@ -68,6 +70,7 @@ async function makeManifest(
     files = await takeSnapshot(run, {
       slices: cut.slices,
       concurrency: options.concurrency ?? SLICES_CONCURRENCY,
+      ...(options.workers === undefined ? {} : { workers: options.workers }),
       mode: control.mode,
       covered: await readCoverage(storage, app.name, control),
     });

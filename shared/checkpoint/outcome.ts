@@ -69,8 +69,8 @@ export async function recordOutcome(
   const finishedAtMs = clock.now();
   const finished = { ...checkpoint, open: false, finishedAtMs };
   if (outcome.status === "COMPLETED") {
-    if ((await recordCheckpoint(control, { ...finished, status: "COMPLETED" })) === undefined) return;
     const { keys, bytes } = totalsOf(outcome.manifest);
+    if ((await recordCheckpoint(control, { ...finished, status: "COMPLETED", keys })) === undefined) return;
     const milliseconds = finishedAtMs - checkpoint.triggeredAtMs;
     observe({ type: "checkpoint-completed", checkpoint: n, keys, bytes, milliseconds });
     return;

@@ -6,7 +6,8 @@ import type { Covered } from "./coverage.ts";
 import { throwFirst } from "./cut.ts";
 import type { ManifestFile } from "./manifest.ts";
 import { readProgress } from "./slice-progress.ts";
-import { snapshotSlice } from "./snapshot-slice.ts";
+import { ImageGone, type SliceWork, snapshotSlice } from "./snapshot-slice.ts";
+import { handOut, type Workers } from "./work.ts";
 
 /** Slices of one function that are scanned at a time, by default: each holds a page and a compressor. */
 export const SLICES_CONCURRENCY = 4;
@@ -16,6 +17,8 @@ export interface SnapshotOptions {
   readonly concurrency: number;
   readonly mode: CheckpointingMode;
   readonly covered: Covered;
+  /** Who scans the slices; absent: this process. */
+  readonly workers?: Workers;
 }
 
 /**
@@ -24,7 +27,7 @@ export interface SnapshotOptions {
  */
 export async function takeSnapshot(
   run: CheckpointRun,
-  { slices, concurrency, mode, covered }: SnapshotOptions,
+  { slices, concurrency, mode, covered, workers }: SnapshotOptions,
 ): Promise<ManifestFile[] | Interruption> {
   const { app, control } = run.resources;
   const checkpoint = run.checkpoint.n;
@@ -37,13 +40,14 @@ export async function takeSnapshot(
     async (place) => {
       if (failed.signal.aborted) return "unfinished" as const;
       try {
-        return await snapshotSlice({ run, place, slices, mode, covered, signal: failed.signal });
+        const work = { run, place, slices, mode, covered, signal: failed.signal };
+        return await (workers === undefined ? snapshotSlice(work) : handOutSlice(work, workers));
       } catch (thrown) {
         failed.abort();
         throw thrown;
       }
     },
-    { concurrency, stopOnError: false },
+    { concurrency: workers?.count ?? concurrency, stopOnError: false },
   ).catch(throwFirst);
   for (const interruption of ["superseded", "unfinished"] as const) {
     if (outcomes.includes(interruption)) return interruption;
@@ -51,4 +55,16 @@ export async function takeSnapshot(
   const files: ManifestFile[] = [];
   for (const place of places) files.push(...(await readProgress(control, place)).parts);
   return files;
+}
+
+/** The progress that the workers saved decides: an answer may be lost, and a slice may have been done before. */
+async function handOutSlice({ run, place, signal }: SliceWork, { invoke }: Workers): Promise<"done" | Interruption> {
+  const { clock, control, randomness } = run.resources;
+  for (;;) {
+    if ((await readProgress(control, place)).done) return "done";
+    const work = { work: "snapshot", token: run.checkpoint.token, ...place } as const;
+    const answer = await handOut(invoke, work, { clock, randomness, untilMs: run.untilMs, signal });
+    if (answer.outcome === "image-gone") throw new ImageGone(answer.reason);
+    if (answer.outcome !== "done") return answer.outcome;
+  }
 }

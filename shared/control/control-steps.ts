@@ -192,6 +192,12 @@ export async function pinCheckpoint(store: ControlStore, token: string, n: numbe
   );
 }
 
+const isRequested = (token: string): Condition => ({
+  attribute: path("requested", "token"),
+  is: "=",
+  to: value(token),
+});
+
 export async function unpinCheckpoint(store: ControlStore, token: string): Promise<void> {
   await write(store, { conditions: [], remove: [path("pins", token)] });
 }
@@ -199,11 +205,11 @@ export async function unpinCheckpoint(store: ControlStore, token: string): Promi
 /**
  * Begins a restore: control is REPLAYING from here on. Refused when a checkpoint is open, or when another restore
  * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one), or when retention has
- * decided to delete the checkpoint.
+ * decided to delete the checkpoint. A restore that was `requested` is refused too once another has taken its place.
  */
 export function recordRestore(
   store: ControlStore,
-  step: { readonly maxGenRead: number; readonly plan: RestorePlan },
+  step: { readonly maxGenRead: number; readonly plan: RestorePlan; readonly requested?: boolean },
 ): Promise<Control | undefined> {
   invariant(step.plan.target > step.maxGenRead, "a restore's generation is new");
   return write(store, {
@@ -212,12 +218,14 @@ export function recordRestore(
       noCheckpointOpen,
       // A restore that finished meanwhile took every pin with it.
       { missing: path("deleting", step.plan.checkpoint) },
+      ...(step.requested === true ? [isRequested(step.plan.token)] : []),
     ],
     set: [
       [path("phase"), value("REPLAYING")],
       [path("maxGen"), value(step.plan.target)],
       [path("restore"), value(json(step.plan))],
     ],
+    remove: [path("requested")],
   });
 }
 

@@ -4,8 +4,10 @@
  * Invariants:
  * - `epoch` and `maxGen` only grow; `gen <= maxGen`.
  * - At most one checkpoint is open, and none is opened while `phase` is REPLAYING.
+ * - `requested` is there only while its restore is not recorded: the write that records one removes it.
  * - The lease of the protocol's page is left out: it would save work, never decide anything.
  */
+import type { Position } from "../source/position.ts";
 import type { ControlAttributes } from "./control-store.ts";
 import type { Phase } from "./split.ts";
 
@@ -24,6 +26,12 @@ export interface CheckpointRecord {
   readonly savepoint?: string;
   readonly triggeredAtMs: number;
   readonly finishedAtMs?: number;
+  /** Keys of all its functions, once it is completed. */
+  readonly keys?: number;
+  /** Keys of the latest completed checkpoint before it: what its slices are counted by. */
+  readonly keysBefore?: number;
+  /** When the latest checkpoint before it completed; before the first one, when that was triggered first. Ms since 1970. */
+  readonly ageFromMs?: number;
   /** Why it was aborted. */
   readonly reason?: string;
   /** `resolved` was told to the splits and retention is done. */
@@ -57,6 +65,26 @@ export interface Coverage {
   readonly ready?: CompletedAt;
 }
 
+/** Where a restore's replay stops and stays until it is told to go on; either of the two, for every split. */
+export interface RestoreHold {
+  /** Each split stops before its first record that arrived later. Ms since 1970. */
+  readonly arrivedByMs?: number;
+  /** Function -> split -> the last record that is replayed; a split that is not named stops where the live generation was. */
+  readonly positions?: { readonly [functionName: string]: { readonly [split: string]: Position } };
+}
+
+/** A restore that was asked for and whose checkpoint is being checked: nothing else was changed for it. */
+export interface RequestedRestore {
+  /** Becomes the plan's. */
+  readonly token: string;
+  readonly checkpoint: number;
+  readonly requestedAtMs: number;
+  readonly allowNonRestoredState: boolean;
+  readonly hold?: RestoreHold;
+  /** The check found that it cannot be done; nothing was changed. */
+  readonly refused?: { readonly kind: string; readonly message: string; readonly atMs: number };
+}
+
 /** The plan of a restore, fresh for every restore that is begun. */
 export interface RestorePlan {
   readonly token: string;
@@ -65,6 +93,11 @@ export interface RestorePlan {
   readonly startedAtMs: number;
   /** Function of the app -> function of the manifest whose state it takes over. */
   readonly functions: { readonly [name: string]: string };
+  readonly hold?: RestoreHold;
+  /** Every split had come to `hold`. */
+  readonly heldAtMs?: number;
+  /** It was told to go on past `hold`. */
+  readonly wentOnAtMs?: number;
   readonly finishedAtMs?: number;
   readonly loadedAtMs?: number;
 }
@@ -83,6 +116,10 @@ export interface Control {
   readonly mode: CheckpointingMode;
   readonly checkpoint?: CheckpointRecord;
   readonly restore?: RestorePlan;
+  /** Asked for and not begun. */
+  readonly requested?: RequestedRestore;
+  /** Functions whose event source mapping a restore has disabled, and which it owes to enable again. Name -> true. */
+  readonly mappingsOff?: { readonly [functionName: string]: true };
   readonly restoredFrom?: Lineage;
   /** Checkpoints that a restore is reading: token of the restore -> number. */
   readonly pins: { readonly [token: string]: number };

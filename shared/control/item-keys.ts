@@ -39,3 +39,6 @@ export const cutKey = (
 
 /** The parts of a restore's load. */
 export const loadPartition = (generation: number): string => `LOAD#${String(generation).padStart(10, "0")}`;
+
+/** The parts of a checkpoint that were read through for a restore that was asked for. */
+export const checkPartition = (token: string): string => `CHECK#${token}`;

@@ -12,27 +12,37 @@
  *   comes from the manifest: it does not matter whose it is.
  * - Every split of the manifest is born before control's flip ◆ (`hold-splits.ts`), so that none is born beyond it.
  * - A split runs when its own item says that it has reached `until`, in its generation.
+ * - Where the plan is to be held, no split runs before control notes that it goes on; a carrier that read the plan before
+ *   that holds once more, and the next one goes on.
  * - A carrier of an older plan is refused by those conditions (its target is lower), and stops where it sees that
  *   control's token is not its own. Control runs again only while the target is the latest generation ◆.
  */
 import type { AppResources } from "../app/app-resources.ts";
 import { highestCheckpointNumber, writeGenerationRecord } from "../checkpoint/lineage.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
+import type { Workers } from "../checkpoint/work.ts";
 import type { RestorePlan } from "../control/control.ts";
 import { finishRestore, flipControl, readControl, recordLoaded } from "../control/control-steps.ts";
+import { recordHeld } from "../control/requested-steps.ts";
 import { type Carrier, controlOfPlan, type StepOutcome } from "./carrier.ts";
+import type { EventSourceMappings } from "./event-source-mappings.ts";
 import { holdSplits } from "./hold-splits.ts";
 import { damagedLoad, forgetLoad, isDamaged, loadParts } from "./load.ts";
 import type { ReplayInvoker } from "./replay-invoker.ts";
 import { replaySplits } from "./replay-splits.ts";
 import type { RestoreReport } from "./restore-report.ts";
 import { restoredFunctions } from "./restored-functions.ts";
+import { disableMappings, enableMappings } from "./turn-mappings.ts";
 
 export interface CarryOnOptions {
   /** No new piece of work is begun after this; ms since 1970. */
   readonly deadlineMs: number;
   readonly replay: ReplayInvoker;
-  /** Parts loaded at a time. @default 4 */
+  /** The functions' event source mappings, to be off meanwhile. @default there are none */
+  readonly mappings?: EventSourceMappings;
+  /** Who loads the parts. @default this process */
+  readonly workers?: Workers;
+  /** Parts loaded at a time by this process. @default 4 */
   readonly partConcurrency?: number;
   /** Writes in flight for each part. @default 16 */
   readonly writeConcurrency?: number;
@@ -51,6 +61,7 @@ export async function carryOnRestore(resources: AppResources, options: CarryOnOp
   const control = await readControl(resources.control);
   if (control?.phase !== "REPLAYING" || control.restore === undefined) return { outcome: "nothing-to-do" };
   const plan = control.restore;
+  if (isHeld(plan)) return report(plan, "held");
   if (await isDamaged(resources.control, plan.target)) throw damagedLoad(plan);
   const manifest = await readManifest(resources.storage, { app: resources.app.name, n: plan.checkpoint });
   const carrier: Carrier = {
@@ -60,19 +71,34 @@ export async function carryOnRestore(resources: AppResources, options: CarryOnOp
     functions: restoredFunctions(resources.app, manifest, plan.functions),
     deadlineMs: options.deadlineMs,
     replay: options.replay,
+    ...(options.mappings === undefined ? {} : { mappings: options.mappings }),
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
     partConcurrency: options.partConcurrency ?? 4,
     writeConcurrency: options.writeConcurrency ?? 16,
     splitConcurrency: options.splitConcurrency ?? 4,
   };
   resources.observe({ type: "restore-carried-on", checkpoint: plan.checkpoint, generation: plan.target });
 
-  const steps = control.gen < plan.target ? [holdSplits, load, flip, replaySplits, finish] : [replaySplits, finish];
-  for (const step of steps) {
+  const before = control.gen < plan.target ? [holdSplits, load, flip] : [];
+  for (const step of [disableMappings, ...before, replaySplits, finish]) {
     const outcome = await step(carrier);
     if (outcome === "superseded") return report(plan, await stopped(carrier));
     if (outcome === "unfinished") return report(plan, "unfinished");
+    if (outcome === "held") return hold(carrier);
   }
+  const after = await readControl(resources.control);
+  if (options.mappings !== undefined && after !== undefined) await enableMappings(resources, after, options.mappings);
   return report(plan, "finished");
+}
+
+const isHeld = ({ heldAtMs, wentOnAtMs }: RestorePlan): boolean => heldAtMs !== undefined && wentOnAtMs === undefined;
+
+/** Told to go on meanwhile: the next call does. */
+async function hold({ resources, plan }: Carrier): Promise<RestoreReport> {
+  const held = await recordHeld(resources.control, plan.token, resources.clock.now());
+  if (!held) return report(plan, "unfinished");
+  resources.observe({ type: "restore-held", checkpoint: plan.checkpoint, generation: plan.target });
+  return report(plan, "held");
 }
 
 function report(plan: RestorePlan, outcome: RestoreReport["outcome"]): RestoreReport {

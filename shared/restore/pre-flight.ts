@@ -9,6 +9,7 @@ import pMap from "p-map";
 import type { AppResources } from "../app/app-resources.ts";
 import type { Manifest, ManifestFile } from "../checkpoint/manifest.ts";
 import { readPart } from "../checkpoint/part-file.ts";
+import type { CheckWork } from "../checkpoint/work.ts";
 import { TidemarkError } from "../errors.ts";
 import { checkCheaply, type Problem } from "./cheap-checks.ts";
 import { newestOlderCheckpoint } from "./older-checkpoint.ts";
@@ -35,6 +36,8 @@ export interface PreflightReport extends RestoredFunctions {
   readonly keys: number;
   /** As stored: compressed. */
   readonly bytes: number;
+  /** Splits of the cut. */
+  readonly splits: number;
 }
 
 const PART_CONCURRENCY = 4;
@@ -50,43 +53,65 @@ export async function preflight(
   manifest: Manifest,
   options: PreflightOptions = {},
 ): Promise<PreflightReport> {
-  const cheap = await checkCheaply(resources, manifest, options);
-  if (cheap.length > 0) throw await refusal(resources, manifest, cheap, options);
-
-  const matched = matchFunctions(resources.app, manifest);
-  const restored = new Set(Object.values(matched.functions));
-  const files = manifest.files.filter((file) => restored.has(file.function));
-  const bytesTotal = files.reduce((sum, file) => sum + file.bytes, 0);
+  const { files, report } = await preflightWithoutParts(resources, manifest, options);
   let read = { files: 0, bytes: 0 };
   const problems: Problem[] = [];
   await pMap(
     files,
     async (file) => {
-      const problem = await readThrough(resources, manifest, file);
+      const problem = await checkPart(resources, checkWorkOf(manifest, file));
       if (problem !== undefined) problems.push(problem);
       read = { files: read.files + 1, bytes: read.bytes + file.bytes };
-      options.onProgress?.({ ...read, filesTotal: files.length, bytesTotal });
+      options.onProgress?.({ ...read, filesTotal: files.length, bytesTotal: report.bytes });
     },
     { concurrency: options.partConcurrency ?? PART_CONCURRENCY },
   );
   if (problems.length > 0) throw await refusal(resources, manifest, problems, options);
-  const keys = files.reduce((sum, file) => sum + file.items, 0);
-  return { ...matched, files: files.length, keys, bytes: bytesTotal };
+  return report;
+}
+
+/** The part of {@link preflight} that reads no part: what can be said at once. @throws as it does */
+export async function preflightWithoutParts(
+  resources: AppResources,
+  manifest: Manifest,
+  options: { readonly allowNonRestoredState?: boolean },
+): Promise<{ readonly report: PreflightReport; readonly files: readonly ManifestFile[] }> {
+  const cheap = await checkCheaply(resources, manifest, options);
+  if (cheap.length > 0) throw await refusal(resources, manifest, cheap, options);
+  const matched = matchFunctions(resources.app, manifest);
+  const restored = new Set(Object.values(matched.functions));
+  const files = manifest.files.filter((file) => restored.has(file.function));
+  const report: PreflightReport = {
+    ...matched,
+    files: files.length,
+    keys: files.reduce((sum, file) => sum + file.items, 0),
+    bytes: files.reduce((sum, file) => sum + file.bytes, 0),
+    splits: manifest.functions
+      .filter(({ name }) => restored.has(name))
+      .reduce((sum, { splits }) => sum + splits.length, 0),
+  };
+  return { report, files };
+}
+
+export function checkWorkOf(
+  { checkpoint, functions }: Manifest,
+  file: ManifestFile,
+): Pick<CheckWork, "checkpoint" | "file" | "stateVersionMax"> {
+  const stateVersionMax = functions.find(({ name }) => name === file.function)?.stateVersion ?? 0;
+  return { checkpoint, file, stateVersionMax };
 }
 
 /** Reads a part as the load will; its reader checks bytes, checksum and count. */
-async function readThrough(
+export async function checkPart(
   { storage }: AppResources,
-  manifest: Manifest,
-  file: ManifestFile,
+  { checkpoint, file, stateVersionMax }: Pick<CheckWork, "checkpoint" | "file" | "stateVersionMax">,
 ): Promise<Problem | undefined> {
-  const newest = manifest.functions.find(({ name }) => name === file.function)?.stateVersion ?? 0;
   try {
-    for await (const image of readPart(storage, manifest.checkpoint, file)) {
-      if (image.stateVersion > newest) {
+    for await (const image of readPart(storage, checkpoint, file)) {
+      if (image.stateVersion > stateVersionMax) {
         return {
           kind: "choose-another-checkpoint",
-          text: `the file ${file.name} holds state of version ${image.stateVersion}, and the manifest knows ${newest}`,
+          text: `the file ${file.name} holds state of version ${image.stateVersion}, and the manifest knows ${stateVersionMax}`,
         };
       }
     }
@@ -97,11 +122,12 @@ async function readThrough(
   }
 }
 
-async function refusal(
+/** What is thrown for these problems: it names some of them, and what else would do. */
+export async function refusal(
   resources: AppResources,
   manifest: Manifest,
   problems: readonly Problem[],
-  options: PreflightOptions,
+  options: { readonly allowNonRestoredState?: boolean },
 ): Promise<TidemarkError> {
   const older = await newestOlderCheckpoint(resources, manifest, options);
   const named = problems.slice(0, PROBLEMS_NAMED_MAX).map(({ text }) => text);

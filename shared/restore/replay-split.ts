@@ -3,11 +3,14 @@
  *
  * Invariants:
  * - A split becomes RUNNING only when it has reached `until`; its item says so, never an answer of the replayer.
+ * - While a restore is to be held no split becomes RUNNING, also none that has nothing left to replay ◆: with its mapping
+ *   not yet off it would go on past where everything is to stay.
  */
 import { readSplit, runSplit, type SplitPlace } from "../control/split-steps.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import type { Position } from "../source/position.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
+import { stopOf } from "./restore-hold.ts";
 
 /** Invocations of one split in a row that fail before the carrier gives up; backoff between them grows to the maximum. */
 const FAILURES_MAX = 8;
@@ -15,6 +18,8 @@ const BACKOFF_MS = 200;
 const BACKOFF_MS_MAX = 10_000;
 /** A batch is halved until the record that kills stands alone: 10,000 records take 14 Begins. */
 const HALVINGS_MAX = 14;
+/** A NAT gateway forgets a connection that idles for 350 s. */
+const STRETCH_MS = 120_000;
 
 export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<StepOutcome> {
   const { resources, plan, replay } = carrier;
@@ -27,7 +32,9 @@ export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<
     const item = await readSplit(control, place);
     if (item === undefined || item === "unborn" || item.gen !== plan.target) return "superseded";
     if (item.phase === "RUNNING") return "done";
-    if (item.until === undefined || item.position >= item.until) {
+    const stop = stopOf(plan, place, item.until);
+    if (stop?.position !== undefined && item.position >= stop.position) return "held";
+    if (stop === undefined && (item.until === undefined || item.position >= item.until)) {
       // Not applied: another carrier, or a Begin, came first; the next turn reads what it did.
       if ((await runSplit(control, place, plan.target)) !== undefined) {
         observe({ type: "split-replayed", ...place, position: item.position });
@@ -39,11 +46,16 @@ export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<
 
     idle = item.position === reached ? idle + 1 : 0;
     reached = item.position;
-    if (idle > idleMax) throw stuck(place, item.position, item.until, item.failing?.error);
+    if (idle > idleMax) throw stuck(place, item.position, stop?.position ?? item.until ?? "", item.failing?.error);
     if (idle > 0) await pause(carrier, idle);
     try {
-      await replay({ ...place, generation: plan.target });
+      const leftMs = carrier.deadlineMs - resources.clock.now();
+      const { stopped } = await replay({
+        ...{ ...place, generation: plan.target, milliseconds: Math.min(STRETCH_MS, leftMs) },
+        ...(stop === undefined ? {} : { stop }),
+      });
       failures = 0;
+      if (stopped === true) return "held";
     } catch (thrown) {
       if (thrown instanceof TidemarkError && thrown.kind !== "retry") throw thrown;
       failures += 1;

@@ -3,9 +3,11 @@
  *
  * Invariants:
  * - Splits are listed again after control's flip, and again before the end: one that was born meanwhile is met.
- * - A split runs only after its parents do, and a function's redriven dead letters after all its other splits.
+ * - A split runs only after its parents do, and a function's redriven dead letters after all its other splits. Where a
+ *   restore is to be held, a parent that has come to its hold counts as one that runs.
  */
 import pMap from "p-map";
+import type { SplitPlace } from "../control/split-steps.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { invariant } from "../errors.ts";
 import type { SplitDescription } from "../source/source.ts";
@@ -14,7 +16,10 @@ import { type FlippedSplit, flipSplits } from "./flip-splits.ts";
 import { replaySplit } from "./replay-split.ts";
 import type { RestoredFunction } from "./restored-functions.ts";
 
+const nameOf = ({ function: name, split }: SplitPlace): string => `${name}/${split}`;
+
 export async function replaySplits(carrier: Carrier): Promise<StepOutcome> {
+  const held = new Set<string>();
   for (;;) {
     const control = await controlOfPlan(carrier);
     if (control === undefined) return "superseded";
@@ -23,11 +28,11 @@ export async function replaySplits(carrier: Carrier): Promise<StepOutcome> {
     for (const restored of carrier.functions) {
       const splits = await flipSplits(carrier, restored, control.epoch);
       if (splits === undefined) return "superseded";
-      const replaying = splits.filter(({ item }) => item.phase === "REPLAYING");
+      const replaying = splits.filter(({ item, place }) => item.phase === "REPLAYING" && !held.has(nameOf(place)));
       waiting.push(...replaying);
       if (replaying.length > 0) ready.push(...(await withoutWaitingParents(carrier, restored, replaying)));
     }
-    if (waiting.length === 0) return "done";
+    if (waiting.length === 0) return held.size === 0 ? "done" : "held";
     invariant(ready.length > 0, "splits are not their own ancestors");
     if (isOver(carrier)) return "unfinished";
     const outcomes = await pMap(ready, ({ place }) => replaySplit(carrier, place), {
@@ -39,6 +44,7 @@ export async function replaySplits(carrier: Carrier): Promise<StepOutcome> {
     });
     if (outcomes.includes("superseded")) return "superseded";
     if (outcomes.includes("unfinished")) return "unfinished";
+    for (const [index, { place }] of ready.entries()) if (outcomes[index] === "held") held.add(nameOf(place));
   }
 }
 

@@ -13,11 +13,21 @@ export type RestoreOutcome =
   | "finished"
   /** A later restore took this one's place. */
   | "superseded"
+  /** Asked for: {@link carryOnRequest} checks the checkpoint and records the restore, or refuses it. */
+  | "requested"
+  /** The check that was asked for refused it; nothing was changed. */
+  | "refused"
+  /** Replayed to where it was to be held; it stays there until it is told to go on. */
+  | "held"
+  /** It was told to go on. */
+  | "going-on"
   /** No restore is under way. */
   | "nothing-to-do";
 
 export interface RestoreReport {
   readonly outcome: RestoreOutcome;
+  /** The restore's token. */
+  readonly id?: string;
   readonly checkpoint?: number;
   /** The generation that the restore fills; in a dry run, that it would fill. */
   readonly generation?: number;
@@ -27,6 +37,8 @@ export interface RestoreReport {
   readonly startEmpty?: readonly string[];
   /** Functions of the checkpoint whose state is left behind. */
   readonly leftBehind?: readonly string[];
+  /** Splits of the cut. */
+  readonly splits?: number;
   readonly files?: number;
   readonly keys?: number;
   /** As stored: compressed. */

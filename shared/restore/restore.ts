@@ -11,19 +11,26 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AppResources } from "../app/app-resources.ts";
 import { type CheckpointWish, chooseCheckpoint } from "../checkpoint/choose-checkpoint.ts";
+import type { Manifest } from "../checkpoint/manifest.ts";
 import { abortOpenCheckpoint } from "../checkpoint/outcome.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
-import type { Control, RestorePlan } from "../control/control.ts";
+import type { Control, RestoreHold, RestorePlan } from "../control/control.ts";
 import { ensureControl, pinCheckpoint, readControl, recordRestore, unpinCheckpoint } from "../control/control-steps.ts";
 import type { ControlStore } from "../control/control-store.ts";
 import { TidemarkError } from "../errors.ts";
 import { forgetLoad, isDamaged } from "./load.ts";
 import { type PreflightProgress, type PreflightReport, preflight } from "./pre-flight.ts";
+import { checkHold } from "./restore-hold.ts";
 import { lineageForRestore, nextGeneration } from "./restore-lineage.ts";
 import type { RestoreOutcome, RestoreReport } from "./restore-report.ts";
 import { matchFunctions } from "./restored-functions.ts";
 
 export interface RestoreChoice extends CheckpointWish {
+  /**
+   * Replays to there, and stays, until the restore is told to go on. Without a checkpoint's number or a savepoint's name,
+   * a time chooses the latest checkpoint that was complete by then. @default replays everything
+   */
+  readonly until?: RestoreHold;
   /** Leave the state of functions behind that the app no longer has. @default false - refused */
   readonly allowNonRestoredState?: boolean;
   /** Say what would be done, and change nothing. @default false */
@@ -46,10 +53,11 @@ const ROUNDS_MAX = 20;
 export async function requestRestore(resources: AppResources, choice: RestoreChoice = {}): Promise<RestoreReport> {
   const { app, control: store, randomness, storage } = resources;
   const found = await readControl(store);
-  const manifest = await chooseCheckpoint(storage, app.name, await lineageForRestore(resources, found), choice);
+  const manifest = await chooseForRestore(resources, found, choice);
   const { checkpoint } = manifest;
+  const hold = choice.until;
   const { functions } = matchFunctions(app, manifest);
-  const sameRestore = await planUnderWay(store, found, { checkpoint, functions });
+  const sameRestore = await planUnderWay(store, found, { checkpoint, functions, ...(hold && { hold }) });
   if (sameRestore !== undefined) return underWay(sameRestore);
   if (choice.dryRun === true) {
     const checked = await preflight(resources, manifest, choice);
@@ -63,7 +71,7 @@ export async function requestRestore(resources: AppResources, choice: RestoreCho
   try {
     // Read again: retention may have come between our look at it and the pin.
     const checked = await preflight(resources, await readManifest(storage, { app: app.name, n: checkpoint }), choice);
-    report = await record(resources, { checkpoint, token, checked });
+    report = await recordChecked(resources, { checkpoint, token, checked, ...(hold && { hold }) });
   } catch (thrown) {
     // A pin that stays behind costs storage, no more; what failed is what the caller has to hear of.
     await unpinCheckpoint(store, token).catch(() => undefined);
@@ -73,38 +81,63 @@ export async function requestRestore(resources: AppResources, choice: RestoreCho
   return report;
 }
 
+/**
+ * The checkpoint that is asked for. Nothing is changed.
+ * @throws TidemarkError `choose-another-checkpoint` when there is none; `fix-configuration` when it cannot be held there
+ */
+export async function chooseForRestore(
+  resources: AppResources,
+  control: Control | undefined,
+  choice: RestoreChoice,
+): Promise<Manifest> {
+  const { app, storage } = resources;
+  const { checkpoint, savepoint, until } = choice;
+  const named = checkpoint !== undefined || savepoint !== undefined || choice.before !== undefined;
+  const wish = named || until?.arrivedByMs === undefined ? choice : { ...choice, before: new Date(until.arrivedByMs) };
+  const manifest = await chooseCheckpoint(storage, app.name, await lineageForRestore(resources, control), wish);
+  if (until !== undefined) checkHold(manifest, matchFunctions(app, manifest), until);
+  return manifest;
+}
+
 /** The plan under way that does what is asked for; one whose load found the checkpoint altered can only be begun afresh. */
-async function planUnderWay(
+export async function planUnderWay(
   store: ControlStore,
   control: Control | undefined,
-  wanted: Pick<RestorePlan, "checkpoint" | "functions">,
+  wanted: Pick<RestorePlan, "checkpoint" | "functions" | "hold">,
 ): Promise<RestorePlan | undefined> {
   const plan = control?.phase === "REPLAYING" ? control.restore : undefined;
   if (plan?.checkpoint !== wanted.checkpoint) return undefined;
   // Another mapping of functions is another restore: the app was changed since.
   if (!isDeepStrictEqual(plan.functions, wanted.functions)) return undefined;
+  if (!isDeepStrictEqual(plan.hold, wanted.hold)) return undefined;
   return (await isDamaged(store, plan.target)) ? undefined : plan;
 }
 
-function underWay({ checkpoint, target, functions }: RestorePlan): RestoreReport {
-  return { outcome: "under-way", checkpoint, generation: target, functions };
+export function underWay({ token, checkpoint, target, functions }: RestorePlan): RestoreReport {
+  return { outcome: "under-way", id: token, checkpoint, generation: target, functions };
 }
 
-interface Checked {
+/** A restore whose checkpoint was checked. */
+export interface CheckedRestore {
   readonly checkpoint: number;
   readonly token: string;
   readonly checked: PreflightReport;
+  readonly hold?: RestoreHold;
+  /** It was asked for on control, and is recorded only while it still is. */
+  readonly requested?: boolean;
 }
 
-async function record(resources: AppResources, { checkpoint, token, checked }: Checked): Promise<RestoreReport> {
+/** Records a restore on control, whose checkpoint is pinned under its token. @returns `superseded` when a request is gone */
+export async function recordChecked(resources: AppResources, restore: CheckedRestore): Promise<RestoreReport> {
+  const { checkpoint, token, checked, hold, requested = false } = restore;
   const { app, clock, control: store, observe, storage } = resources;
   let interrupted: number | undefined;
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const control = await ensureControl(store, app.checkpointing.mode);
     const recorded = control.restore?.token === token;
-    const sameRestore = recorded
-      ? undefined
-      : await planUnderWay(store, control, { checkpoint, functions: checked.functions });
+    if (!recorded && requested && control.requested?.token !== token) return { outcome: "superseded", checkpoint };
+    const wanted = { checkpoint, functions: checked.functions, ...(hold && { hold }) };
+    const sameRestore = recorded || requested ? undefined : await planUnderWay(store, control, wanted);
     if (sameRestore !== undefined) return underWay(sameRestore);
     // Refused by retention's decision when the pin was lost; a restore that finishes takes every pin with it.
     if (!recorded && control.pins[token] === undefined) await pinCheckpoint(store, token, checkpoint);
@@ -121,9 +154,11 @@ async function record(resources: AppResources, { checkpoint, token, checked }: C
           checkpoint,
           startedAtMs: clock.now(),
           functions: checked.functions,
+          ...(hold && { hold }),
         };
     // Refused: a checkpoint was opened, another restore recorded, or ours was and its answer lost; read and see.
-    if (!recorded && (await recordRestore(store, { maxGenRead: control.maxGen, plan })) === undefined) continue;
+    const step = { maxGenRead: control.maxGen, plan, requested };
+    if (!recorded && (await recordRestore(store, step)) === undefined) continue;
 
     if (control.phase === "REPLAYING" && control.restore !== undefined && !recorded) {
       await forgetLoad(store, control.restore.target);
@@ -131,7 +166,7 @@ async function record(resources: AppResources, { checkpoint, token, checked }: C
     // Only now is the checkpoint kept for certain: a retention that had read the pins before ours stood may have gone on.
     await readManifest(storage, { app: app.name, n: checkpoint });
     observe({ type: "restore-started", checkpoint, generation: plan.target });
-    const report = reportOf("started", { checkpoint, generation: plan.target, checked });
+    const report = { ...reportOf("started", { checkpoint, generation: plan.target, checked }), id: token };
     return interrupted === undefined ? report : { ...report, interrupted };
   }
   throw new TidemarkError(
@@ -140,7 +175,7 @@ async function record(resources: AppResources, { checkpoint, token, checked }: C
   );
 }
 
-function reportOf(
+export function reportOf(
   outcome: RestoreOutcome,
   restore: { readonly checkpoint: number; readonly generation: number; readonly checked: PreflightReport },
 ): RestoreReport {

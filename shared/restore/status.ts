@@ -1,11 +1,13 @@
 /** How far a restore has come, from control and split items alone: for people and for `--json`. Never needed for safety. */
 import type { AppResources } from "../app/app-resources.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
+import type { Control, RequestedRestore, RestoreHold, RestorePlan } from "../control/control.ts";
 import { readControl } from "../control/control-steps.ts";
 import type { Phase } from "../control/split.ts";
 import { listSplits } from "../control/split-steps.ts";
 import type { Position } from "../source/position.ts";
-import { loadedParts } from "./load.ts";
+import { checkedParts } from "./check-parts.ts";
+import { partsOfLoad } from "./load.ts";
 import { restoredFunctions } from "./restored-functions.ts";
 
 export interface SplitStatus {
@@ -19,43 +21,85 @@ export interface SplitStatus {
 }
 
 export interface RestoreStatus {
-  /** `none`: this app was never restored. */
-  readonly phase: "none" | "loading" | "replaying" | "finished";
+  /**
+   * `none`: this app was never restored. `checking`: asked for, nothing was changed. `refused`: the check found that it
+   * cannot be done, and nothing was changed. `held`: replayed to where it stays until it is told to go on.
+   */
+  readonly phase: "none" | "checking" | "refused" | "loading" | "replaying" | "held" | "finished";
+  /** The restore's token. */
+  readonly id?: string;
   readonly checkpoint?: number;
   readonly generation?: number;
+  /** Why it was refused. */
+  readonly reason?: string;
+  /** Where it is held, or will be. */
+  readonly hold?: RestoreHold;
+  /** While `checking`: the parts that were read through. */
+  readonly partsChecked?: number;
   readonly partsLoaded: number;
   readonly partsTotal: number;
+  readonly keysLoaded?: number;
+  readonly keysTotal?: number;
+  /** Functions whose event source mapping is off for the restore, and will be enabled again. */
+  readonly mappingsOff?: readonly string[];
   readonly splits: readonly SplitStatus[];
   /** From its start to its end, or until now. */
   readonly seconds?: number;
 }
 
 /**
- * The restore that is under way, or the last one.
+ * The restore that is asked for or under way, or the last one.
  * Cost: one read of control, one GET of the manifest, one query for each function and one for the parts.
  */
 export async function restoreStatus(resources: AppResources): Promise<RestoreStatus> {
   const control = await readControl(resources.control);
+  if (control?.requested !== undefined) return requestStatus(resources, control.requested);
   const plan = control?.restore;
   if (control === undefined || plan === undefined) return { phase: "none", partsLoaded: 0, partsTotal: 0, splits: [] };
-  const { checkpoint, target } = plan;
+  const { checkpoint, target, token: id } = plan;
   const finished = plan.finishedAtMs !== undefined;
-  const seconds = ((plan.finishedAtMs ?? resources.clock.now()) - plan.startedAtMs) / 1000;
+  const status = {
+    ...{ id, checkpoint, generation: target },
+    ...(plan.hold === undefined ? {} : { hold: plan.hold }),
+    ...(control.mappingsOff === undefined || finished ? {} : { mappingsOff: Object.keys(control.mappingsOff) }),
+    splits: await splitsOf(resources, target),
+    seconds: ((plan.finishedAtMs ?? resources.clock.now()) - plan.startedAtMs) / 1000,
+  };
   // A finished restore's checkpoint may have been retired since, and its parts' progress is gone.
-  if (finished) {
-    const splits = await splitsOf(resources, target);
-    return { phase: "finished", checkpoint, generation: target, partsLoaded: 0, partsTotal: 0, splits, seconds };
-  }
+  if (finished) return { phase: "finished", ...status, partsLoaded: 0, partsTotal: 0 };
   const manifest = await readManifest(resources.storage, { app: resources.app.name, n: checkpoint });
   const functions = restoredFunctions(resources.app, manifest, plan.functions);
+  const files = functions.flatMap((one) => one.files);
+  const parts = [...(await partsOfLoad(resources.control, target)).values()];
   return {
-    phase: control.gen < target ? "loading" : "replaying",
-    checkpoint,
-    generation: target,
-    partsLoaded: (await loadedParts(resources.control, target)).size,
-    partsTotal: functions.reduce((sum, { files }) => sum + files.length, 0),
-    splits: await splitsOf(resources, target),
-    seconds,
+    phase: phaseOf(control, plan),
+    ...status,
+    partsLoaded: parts.filter(({ done }) => done).length,
+    partsTotal: files.length,
+    keysLoaded: parts.reduce((sum, { written }) => sum + written, 0),
+    keysTotal: files.reduce((sum, { items }) => sum + items, 0),
+  };
+}
+
+function phaseOf(control: Control, plan: RestorePlan): RestoreStatus["phase"] {
+  if (control.gen < plan.target) return "loading";
+  return plan.heldAtMs !== undefined && plan.wentOnAtMs === undefined ? "held" : "replaying";
+}
+
+async function requestStatus(resources: AppResources, request: RequestedRestore): Promise<RestoreStatus> {
+  const { token: id, checkpoint, requestedAtMs, refused, hold } = request;
+  const nothing = { id, checkpoint, ...(hold && { hold }), partsLoaded: 0, splits: [] };
+  if (refused !== undefined) {
+    const seconds = (refused.atMs - requestedAtMs) / 1000;
+    return { phase: "refused", ...nothing, reason: refused.message, partsTotal: 0, seconds };
+  }
+  const { files } = await readManifest(resources.storage, { app: resources.app.name, n: checkpoint });
+  return {
+    phase: "checking",
+    ...nothing,
+    partsChecked: (await checkedParts(resources.control, id)).size,
+    partsTotal: files.length,
+    seconds: (resources.clock.now() - requestedAtMs) / 1000,
   };
 }
 
