@@ -76,6 +76,9 @@ export type TidemarkEvent =
   /** It has come to its hold and stays there until it is told to go on. */
   | { readonly type: "restore-held"; readonly checkpoint: number; readonly generation: number }
   | { readonly type: "mapping-failed"; readonly function: string; readonly error: string }
+  | { readonly type: "mapping-drifted"; readonly function: string; readonly drift: readonly string[] }
+  /** Its own schedule will come to what it was to be told. */
+  | { readonly type: "coordinator-not-woken"; readonly error: string }
   | {
       readonly type: "restore-finished";
       readonly checkpoint: number;

@@ -1,7 +1,6 @@
 /**
- * Lambda's entry point of the coordinator, to be invoked on a schedule: no user code. An invocation takes the checkpoint
- * that is due, or carries on what another left. Of a restore it does all but the replay, which takes the event
- * functions, and it cannot invoke those: it fails then with an error that says so, and nothing is lost.
+ * Lambda's entry point of the coordinator: run by a schedule of one minute. It triggers a checkpoint when one is due,
+ * carries on what another invocation left, and does what the restore function was asked for.
  */
 import { lambdaCoordinatorHandler } from "../../shared/lambda/index.ts";
 

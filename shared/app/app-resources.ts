@@ -1,6 +1,7 @@
 /** What an app runs on: its stores, its sources, and the machine's clock and randomness, all passed in. */
 import type { ControlStore } from "../control/control-store.ts";
 import type { Clock, Randomness } from "../environment.ts";
+import type { KeyNamer } from "../function/name-key.ts";
 import type { Observer } from "../observer.ts";
 import type { Source } from "../source/source.ts";
 import type { StateBackend } from "../state/state-backend.ts";
@@ -17,4 +18,6 @@ export interface AppResources {
   readonly clock: Clock;
   readonly randomness: Randomness;
   readonly observe: Observer;
+  /** How messages name a user's key. @default as it is */
+  readonly nameKey?: KeyNamer;
 }

@@ -13,6 +13,7 @@
 import { checkState } from "../function/check-state.ts";
 import type { FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
+import type { KeyNamer } from "../function/name-key.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
 import { freezeDeep } from "../json/freeze-deep.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
@@ -34,6 +35,7 @@ export interface FoldScope {
   /** All records of the batch come after it. */
   readonly after: Position;
   readonly batch: PreparedBatch;
+  readonly nameKey: KeyNamer;
 }
 
 /** An image as the fold works on it: `undefined` stands for ABSENT, since null is what `handle` returns to clear a key. */
@@ -126,7 +128,10 @@ export class KeyFold {
 
   private toImage(working: Working): Image {
     if (working === undefined) return ABSENT;
-    return { value: checkState(this.scope.definition.name, this.key, working), version: this.scope.stateVersion };
+    return {
+      value: checkState(this.scope.definition.name, this.key, working, this.scope.nameKey),
+      version: this.scope.stateVersion,
+    };
   }
 
   /** Each image by its own version, once the first event needs it. */
@@ -171,7 +176,7 @@ export class KeyFold {
   }
 
   private accept(next: unknown): Working {
-    if (next === undefined) checkState(this.scope.definition.name, this.key, next);
+    if (next === undefined) checkState(this.scope.definition.name, this.key, next, this.scope.nameKey);
     // Frozen at once: a fold that changes it in place and then throws must leave the events before it as they were.
     return next === null ? undefined : freezeDeep(next);
   }

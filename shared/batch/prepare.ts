@@ -9,6 +9,7 @@ import { redrivenLetter } from "../dead-letter/with-redrive.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
+import type { KeyNamer } from "../function/name-key.ts";
 import { validateEvent } from "../function/validate-event.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
@@ -27,6 +28,7 @@ export interface PrepareScope {
   readonly events: SourceEvents;
   readonly split: string;
   readonly replay: boolean;
+  readonly nameKey: KeyNamer;
   readonly startTimeMs?: number;
   /** Redriven records that do not count. */
   readonly passedOver?: ReadonlySet<Position>;
@@ -160,7 +162,7 @@ function addValidated(
   }
   let key: string;
   try {
-    key = checkKey(scope.definition.name, scope.definition.key(validation.event));
+    key = checkKey(scope.definition.name, scope.definition.key(validation.event), scope.nameKey);
   } catch (thrown) {
     batch.addNoEvent({ kind: "thrown", record, thrown });
     return;

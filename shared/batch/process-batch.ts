@@ -14,6 +14,7 @@ import { endBatch, enterRecord, passBarrier, readSplit, type SplitPlace } from "
 import { passedOver } from "../dead-letter/redrive.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown, invariant, TidemarkError } from "../errors.ts";
+import { plainKey } from "../function/name-key.ts";
 import { stateVersionOf } from "../function/upgrade-image.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceRecord } from "../source/source.ts";
@@ -229,6 +230,7 @@ class Batch {
         events: this.engine.source.events,
         split: this.place.split,
         replay: this.request.role.phase === "REPLAYING",
+        nameKey: this.engine.resources.nameKey ?? plainKey,
         ...(redriven ? { passedOver: await passedOver(this.engine.resources, this.place.function, records) } : {}),
         ...(split.startTimeMs === undefined ? {} : { startTimeMs: split.startTimeMs }),
         ...(givenUp === undefined ? {} : { givenUp: givenUp.position }),
@@ -312,6 +314,7 @@ class Batch {
       cache,
       clock: resources.clock,
       randomness: resources.randomness,
+      nameKey: resources.nameKey ?? plainKey,
       newVersion: () => `${token}.${versions++}`,
       deadlineMs: this.request.deadlineMs,
     };

@@ -96,7 +96,7 @@ async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): 
     if (scope.clock.now() >= scope.deadlineMs) {
       throw new TidemarkError(
         "retry",
-        `Other writers kept changing key ${JSON.stringify(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
+        `Other writers kept changing key ${scope.nameKey(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
       );
     }
     fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);

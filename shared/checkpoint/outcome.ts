@@ -58,6 +58,9 @@ export async function decideOutcome(
   return object.kind === "aborted" ? { status: "ABORTED", reason: object.reason } : { status: "DELETED" };
 }
 
+/** The reason of a checkpoint that was aborted for no failure of its own. */
+export const INTERRUPTED_BY_RESTORE = "a restore began";
+
 /** Writes the outcome on control, and tells the observer when this call did. */
 export async function recordOutcome(
   { clock, control, observe }: Pick<AppResources, "clock" | "control" | "observe">,
@@ -91,7 +94,7 @@ export async function recordOutcome(
 export async function abortOpenCheckpoint(
   resources: Pick<AppResources, "app" | "storage" | "clock" | "control" | "observe">,
   control: Control,
-  reason = "a restore began",
+  reason = INTERRUPTED_BY_RESTORE,
 ): Promise<Outcome | undefined> {
   const { checkpoint } = control;
   if (checkpoint?.open !== true) return undefined;

@@ -1,5 +1,6 @@
 import { TidemarkError } from "../errors.ts";
 import { isWellFormed } from "../json/well-formed.ts";
+import { type KeyNamer, plainKey } from "./name-key.ts";
 
 /** DynamoDB takes 1 to 2048 bytes of UTF-8 as a partition key ("Constraints in Amazon DynamoDB", Partition keys). */
 export const KEY_BYTES_MAX = 2048;
@@ -11,14 +12,19 @@ const SHORT_UNITS_MAX = Math.floor(KEY_BYTES_MAX / 3);
  * What a function's `key` returned, checked to be what every state backend can keep state by.
  * @throws TidemarkError `fix-function` when it is no text, empty, longer than 2048 bytes, or has no UTF-8 form.
  */
-export function checkKey(functionName: string, key: unknown): string {
+export function checkKey(functionName: string, key: unknown, nameKey: KeyNamer = plainKey): string {
   if (typeof key === "string" && key.length > 0 && key.length <= SHORT_UNITS_MAX && isWellFormed(key)) return key;
-  return checkUnusualKey(functionName, key);
+  return checkUnusualKey(functionName, key, nameKey);
 }
 
-function checkUnusualKey(functionName: string, key: unknown): string {
+function checkUnusualKey(functionName: string, key: unknown, nameKey: KeyNamer): string {
   if (typeof key !== "string") {
-    const what = key === null ? "null" : typeof key === "object" ? "an object" : `${typeof key} (${String(key)})`;
+    const what =
+      key === null
+        ? "null"
+        : typeof key === "object"
+          ? "an object"
+          : `${typeof key} (${nameKey === plainKey ? String(key) : nameKey(String(key))})`;
     throw refusal(
       functionName,
       key === undefined ? "undefined" : what,
@@ -32,7 +38,7 @@ function checkUnusualKey(functionName: string, key: unknown): string {
       'Return a name of your own for events without a key ("none"), or let the event\'s schema refuse them.',
     );
   }
-  const start = JSON.stringify(key.length > 40 ? `${key.slice(0, 40)}…` : key);
+  const start = nameKey(key);
   if (!isWellFormed(key)) {
     throw refusal(
       functionName,

@@ -1,6 +1,7 @@
 import { TidemarkError } from "../errors.ts";
 import { findJsonDefect } from "../json/check-json.ts";
 import type { JsonValue } from "../json/json-value.ts";
+import { type KeyNamer, plainKey } from "./name-key.ts";
 
 /**
  * What `handle` returned, checked to be JSON that is read back as itself.
@@ -8,17 +9,17 @@ import type { JsonValue } from "../json/json-value.ts";
  * @returns the value itself, not a copy.
  * @throws TidemarkError `fix-function` naming the place, what is there, and what to store instead.
  */
-export function checkState(functionName: string, key: string, state: unknown): JsonValue {
+export function checkState(functionName: string, key: string, state: unknown, nameKey: KeyNamer = plainKey): JsonValue {
   if (state === undefined) {
     throw new TidemarkError(
       "fix-function",
-      `handle of ${functionName} returned undefined for key ${JSON.stringify(key)}. Return the new state, or null to clear the key.`,
+      `handle of ${functionName} returned undefined for key ${nameKey(key)}. Return the new state, or null to clear the key.`,
     );
   }
   const defect = findJsonDefect(state, "state");
   if (defect === undefined) return state as JsonValue;
   throw new TidemarkError(
     "fix-function",
-    `handle of ${functionName} returned a state for key ${JSON.stringify(key)} that is not JSON: ${defect.path} ${defect.what}. ${defect.wayOut}`,
+    `handle of ${functionName} returned a state for key ${nameKey(key)} that is not JSON: ${defect.path} ${defect.what}. ${defect.wayOut}`,
   );
 }

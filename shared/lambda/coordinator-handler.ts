@@ -1,10 +1,14 @@
 /** What runs in the coordinator function: no user code. Any invocation carries on what another left. */
 import type { AppResources } from "../app/app-resources.ts";
 import { type CoordinatorReport, runCoordinator } from "../checkpoint/coordinator.ts";
+import type { Workers } from "../checkpoint/work.ts";
 import { readControl } from "../control/control-steps.ts";
+import { carryOnRequest } from "../restore/ask-for-restore.ts";
 import { carryOnRestore } from "../restore/carry-on.ts";
+import type { EventSourceMappings } from "../restore/event-source-mappings.ts";
 import type { ReplayInvoker } from "../restore/replay-invoker.ts";
 import type { RestoreReport } from "../restore/restore-report.ts";
+import { enableMappings } from "../restore/turn-mappings.ts";
 
 export interface CoordinatorInvocation {
   /** No new piece of work is begun after this; ms since 1970. */
@@ -19,20 +23,42 @@ export type CoordinatorAnswer =
 
 export type CoordinatorHandler = (invocation: CoordinatorInvocation) => Promise<CoordinatorAnswer>;
 
-/** @param options.pollMs how often splits are looked at while a barrier passes, in ms. @default runCoordinator's */
+export interface CoordinatorHandlerOptions {
+  readonly replay: ReplayInvoker;
+  /** The functions' event source mappings. @default there are none */
+  readonly mappings?: EventSourceMappings;
+  /** Who scans slices, checks and loads parts. @default this process */
+  readonly workers?: Workers;
+  /** How often splits are looked at while a barrier passes, in ms. @default runCoordinator's */
+  readonly pollMs?: number;
+}
+
+/**
+ * In this order: a restore that is asked for, one that is under way, mappings that one has left off, a checkpoint. Each
+ * waits for the one before it.
+ */
 export function createCoordinatorHandler(
   resources: AppResources,
-  options: { readonly replay: ReplayInvoker; readonly pollMs?: number },
+  options: CoordinatorHandlerOptions,
 ): CoordinatorHandler {
-  const { replay, ...others } = options;
-  return async (invocation) => {
-    const control = await readControl(resources.control);
+  const { replay, mappings, pollMs, workers } = options;
+  const shared = workers === undefined ? {} : { workers };
+  return async ({ deadlineMs, trigger: request }) => {
+    let control = await readControl(resources.control);
+    if (control?.requested !== undefined && control.requested.refused === undefined) {
+      const restore = await carryOnRequest(resources, { deadlineMs, ...shared });
+      if (restore.outcome === "unfinished") return { did: "restore", restore };
+      control = await readControl(resources.control);
+    }
     if (control?.phase === "REPLAYING") {
-      const restore = await carryOnRestore(resources, { deadlineMs: invocation.deadlineMs, replay });
+      const turning = mappings === undefined ? {} : { mappings };
+      const restore = await carryOnRestore(resources, { deadlineMs, replay, ...turning, ...shared });
       return { did: "restore", restore };
     }
-    const { deadlineMs, trigger: request } = invocation;
+    if (control !== undefined && mappings !== undefined) await enableMappings(resources, control, mappings);
     const asked = request === undefined ? {} : { request };
-    return { did: "checkpoint", checkpoint: await runCoordinator(resources, { deadlineMs, ...asked, ...others }) };
+    const polling = pollMs === undefined ? {} : { pollMs };
+    const checkpoint = await runCoordinator(resources, { deadlineMs, ...asked, ...polling, ...shared });
+    return { did: "checkpoint", checkpoint };
   };
 }

@@ -104,9 +104,11 @@ export function createFunctionHandler(
         return failedAt(first.itemIdentifier, thrown.message);
       }
     },
-    async replay({ split, generation }, { deadlineMs }) {
-      const { position, done } = await replaySplit(await engine(), { split, generation, deadlineMs });
-      return { position, done };
+    async replay({ split, generation, stop, milliseconds = Number.POSITIVE_INFINITY }, invocation) {
+      const deadlineMs = Math.min(invocation.deadlineMs, resources.clock.now() + milliseconds);
+      const request = { split, generation, deadlineMs, ...(stop === undefined ? {} : { stop }) };
+      const { position, done, stopped } = await replaySplit(await engine(), request);
+      return { position, done, ...(stopped === undefined ? {} : { stopped }) };
     },
   };
 }
@@ -117,6 +119,6 @@ function failedAt(itemIdentifier: string, reason: string | undefined): BatchAnsw
   return { batchItemFailures: [{ itemIdentifier }], ...(reason === undefined ? {} : { reason }) };
 }
 
-function isReplayInstruction(event: unknown): event is ReplayInstruction {
+export function isReplayInstruction(event: unknown): event is ReplayInstruction {
   return typeof event === "object" && event !== null && (event as Partial<ReplayInstruction>).tidemark === "replay";
 }

@@ -9,13 +9,14 @@ import { openRedriveSource } from "../dead-letter/redrive-source.ts";
 import { withRedrive } from "../dead-letter/with-redrive.ts";
 import type { Clock, Randomness } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
+import type { KeyNamer } from "../function/name-key.ts";
 import type { Observer } from "../observer.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Source } from "../source/source.ts";
 import { HeapStateBackend } from "../state/heap/heap-state-backend.ts";
 import type { StateBackend } from "../state/state-backend.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
-import { openCheckpointStorage } from "../storage/open-storage.ts";
+import { openCheckpointStorage, openUnprobed } from "../storage/open-storage.ts";
 import type { Settings } from "./settings.ts";
 
 /** What an environment brings along. Clients are asked for when something needs them, and stay their maker's. */
@@ -23,6 +24,10 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly randomness: Randomness;
   readonly observe: Observer;
+  /** How messages name a user's key. @default as it is */
+  readonly nameKey?: KeyNamer;
+  /** Try the storage's conditional writes before it is used. @default true */
+  readonly probeStorage?: boolean;
   readonly dynamodb: () => DynamoDBClient | Promise<DynamoDBClient>;
   readonly s3: () => S3Client | Promise<S3Client>;
   readonly kinesis: () => KinesisClient | Promise<KinesisClient>;
@@ -42,15 +47,16 @@ export interface OpenedResources extends AppResources {
 
 /** @throws TidemarkError `fix-configuration` when the storage cannot be opened */
 export async function openStores(settings: Settings, surroundings: Surroundings): Promise<Stores> {
-  const { clock, randomness } = surroundings;
-  const storage = await openCheckpointStorage(settings.storageUrl, { clock, randomness, s3Client: surroundings.s3 });
+  const { clock, randomness, probeStorage = true } = surroundings;
+  const open = probeStorage ? openCheckpointStorage : openUnprobed;
+  const storage = await open(settings.storageUrl, { clock, randomness, s3Client: surroundings.s3 });
   const stores = await openState(settings, surroundings);
   return { ...stores, storage, close: () => storage.close() };
 }
 
 /**
- * Opens the stores and every source that the app's functions read. Opening S3 storage costs 8 small requests; the rest
- * costs none until it is used.
+ * Opens the stores and every source that the app's functions read. Opening S3 storage costs 7 small requests where
+ * it is probed; the rest costs none until it is used.
  * @throws TidemarkError `fix-configuration` when the storage or a source cannot be opened, or a source has no binding
  */
 export async function openResources(settings: Settings, surroundings: Surroundings): Promise<OpenedResources> {
@@ -65,7 +71,7 @@ export async function openResources(settings: Settings, surroundings: Surroundin
 
 async function withSources(settings: Settings, surroundings: Surroundings, stores: Stores): Promise<OpenedResources> {
   const { app } = settings;
-  const { clock, randomness, observe } = surroundings;
+  const { clock, randomness, observe, nameKey } = surroundings;
   const opened = new Map<string, Source>();
   const byFunction = new Map<string, Source>();
   for (const { name: functionName, source: name } of app.functions) {
@@ -90,6 +96,7 @@ async function withSources(settings: Settings, surroundings: Surroundings, store
     clock,
     randomness,
     observe,
+    ...(nameKey === undefined ? {} : { nameKey }),
     close: () => stores.close(),
     sourceOf(functionName) {
       const source = byFunction.get(functionName);
@@ -116,7 +123,8 @@ async function openState(
   surroundings: Surroundings,
 ): Promise<{ readonly control: ControlStore; readonly state: StateBackend }> {
   if (tables === undefined) return { control: new HeapControlStore(), state: new HeapStateBackend() };
-  const { clock, randomness } = surroundings;
+  const { clock, randomness, nameKey } = surroundings;
+  const naming = nameKey === undefined ? {} : { nameKey };
   const access = { client: await surroundings.dynamodb(), clock, randomness };
   // Loaded here: the heap backend runs without the AWS SDK.
   const [{ DynamoDBControlStore }, { DynamoDBStateBackend }] = await Promise.all([
@@ -125,7 +133,11 @@ async function openState(
   ]);
   return {
     control: new DynamoDBControlStore({ ...access, table: tables.control }),
-    state: new DynamoDBStateBackend({ ...access, tableOf: (functionName) => tableOf(tables.state, functionName) }),
+    state: new DynamoDBStateBackend({
+      ...access,
+      ...naming,
+      tableOf: (functionName) => tableOf(tables.state, functionName),
+    }),
   };
 }
 

@@ -17,13 +17,15 @@ import pMap, { pMapIterable } from "p-map";
 import type { AppResources } from "../app/app-resources.ts";
 import type { ManifestFile } from "../checkpoint/manifest.ts";
 import { readPart } from "../checkpoint/part-file.ts";
-import { handOut, type Workers } from "../checkpoint/work.ts";
+import { handOut, type LoadWork, type WorkAnswer, type Workers } from "../checkpoint/work.ts";
 import { compare, path, value } from "../control/conditional-write.ts";
 import type { RestorePlan } from "../control/control.ts";
 import type { ControlAttributes, ControlStore } from "../control/control-store.ts";
 import { loadPartition } from "../control/item-keys.ts";
 import { TidemarkError } from "../errors.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
+
+type LoadOutcome = Exclude<StepOutcome, "held">;
 
 /** What loads parts: a carrier's own process, or a worker that was given one. */
 export interface LoadScope {
@@ -40,13 +42,13 @@ export interface PartToLoad {
   readonly function: string;
 }
 
-export async function loadParts(carrier: Carrier): Promise<StepOutcome> {
+export async function loadParts(carrier: Carrier): Promise<LoadOutcome> {
   const { resources, plan, workers } = carrier;
   const loaded = await partsOfLoad(resources.control, plan.target);
   const parts: PartToLoad[] = carrier.functions.flatMap(({ description, files }) =>
     files.filter(({ name }) => loaded.get(name)?.done !== true).map((file) => ({ file, function: description.name })),
   );
-  let outcome: StepOutcome = "done";
+  let outcome: LoadOutcome = "done";
   await pMap(
     parts,
     async (part) => {
@@ -62,12 +64,12 @@ export async function loadParts(carrier: Carrier): Promise<StepOutcome> {
   return parts.every(({ file }) => noted.get(file.name)?.done === true) ? "done" : "unfinished";
 }
 
-function worse(one: StepOutcome, other: StepOutcome): StepOutcome {
+function worse(one: LoadOutcome, other: LoadOutcome): LoadOutcome {
   if (one === "superseded" || other === "superseded") return "superseded";
   return one === "unfinished" || other === "unfinished" ? "unfinished" : "done";
 }
 
-async function handOutPart(carrier: Carrier, part: PartToLoad, { invoke }: Workers): Promise<StepOutcome> {
+async function handOutPart(carrier: Carrier, part: PartToLoad, { invoke }: Workers): Promise<LoadOutcome> {
   const { resources, plan, deadlineMs: untilMs } = carrier;
   const { token, target, checkpoint } = plan;
   const work = { work: "load", token, target, checkpoint, ...part } as const;
@@ -75,8 +77,22 @@ async function handOutPart(carrier: Carrier, part: PartToLoad, { invoke }: Worke
   return outcome === "image-gone" ? "unfinished" : outcome;
 }
 
+/** Writes in flight for a part that a worker loads. */
+const WORKER_WRITES = 16;
+
+/** What a worker does: loads a part until it is done or the time is up. */
+export async function runLoadWork(resources: AppResources, work: LoadWork, deadlineMs: number): Promise<WorkAnswer> {
+  const { token, target, checkpoint, file, function: name } = work;
+  const plan = { token, target, checkpoint };
+  const outcome = await loadPart(
+    { resources, plan, deadlineMs, writeConcurrency: WORKER_WRITES },
+    { file, function: name },
+  );
+  return { outcome };
+}
+
 /** Loads what is left of a part. A crash leaves the count that was noted last; items after it are found written. */
-export async function loadPart(scope: LoadScope, part: PartToLoad): Promise<StepOutcome> {
+export async function loadPart(scope: LoadScope, part: PartToLoad): Promise<LoadOutcome> {
   if (isOver(scope)) return "unfinished";
   if ((await controlOfPlan(scope)) === undefined) return "superseded";
   const { control } = scope.resources;

@@ -90,7 +90,8 @@ export async function openCheckpointStorage(
   return storage;
 }
 
-async function openUnprobed(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
+/** The same without a probe, and so without a request: for a place that is known to keep checkpoints. */
+export async function openUnprobed(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(url)?.[1];
   switch (scheme) {
     case "memory":

@@ -13,9 +13,10 @@ import { DeleteItemCommand } from "@aws-sdk/client-dynamodb";
 import { batchGet } from "../../dynamodb/batch-get.ts";
 import { type DynamoDBAccess, untilNotThrottled } from "../../dynamodb/dynamodb-access.ts";
 import { TidemarkError } from "../../errors.ts";
+import { plainKey } from "../../function/name-key.ts";
 import type { Image, StateItem } from "../state-item.ts";
 import { type DecodedItem, fromBeforeAttributes, fromItem } from "./state-item-attributes.ts";
-import { generationText, itemKey } from "./state-table.ts";
+import { generationText, itemKey, type StateAccess } from "./state-table.ts";
 
 /** Names remembered at most; a forgotten one costs an orphan, not correctness. */
 const NAMES_MAX = 10_000;
@@ -58,7 +59,7 @@ export class BeforeItemNames {
  * Costs a request only if an item names one, and two more for those that were rewritten meanwhile.
  */
 export async function withBeforeItems(
-  access: DynamoDBAccess,
+  access: StateAccess,
   table: string,
   decoded: readonly DecodedItem[],
 ): Promise<DecodedItem[]> {
@@ -86,7 +87,7 @@ export async function withBeforeItems(
   return complete;
 }
 
-async function reread(access: DynamoDBAccess, table: string, items: readonly DecodedItem[]): Promise<DecodedItem[]> {
+async function reread(access: StateAccess, table: string, items: readonly DecodedItem[]): Promise<DecodedItem[]> {
   if (items.length === 0) return [];
   const keys = items.map(({ item }) => itemKey(item.key, generationText(item.generation)));
   const before = new Map(items.map(({ item }) => [item.key, item.v] as const));
@@ -95,7 +96,7 @@ async function reread(access: DynamoDBAccess, table: string, items: readonly Dec
     if (again.beforeItem !== undefined && before.get(again.item.key) === again.item.v) {
       throw new TidemarkError(
         "retry",
-        `The before-image of key ${JSON.stringify(again.item.key)} in table ${table} is gone (${again.beforeItem}). Its generation ${again.item.generation} is being removed; if that is the live generation, the item was deleted by hand: restore the latest checkpoint.`,
+        `The before-image of key ${(access.nameKey ?? plainKey)(again.item.key)} in table ${table} is gone (${again.beforeItem}). Its generation ${again.item.generation} is being removed; if that is the live generation, the item was deleted by hand: restore the latest checkpoint.`,
       );
     }
     return again;

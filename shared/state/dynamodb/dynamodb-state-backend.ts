@@ -14,8 +14,9 @@ import {
 } from "@aws-sdk/client-dynamodb";
 import pMap from "p-map";
 import { BATCH_GET_KEYS_MAX, batchGet } from "../../dynamodb/batch-get.ts";
-import { type DynamoDBAccess, untilNotThrottled } from "../../dynamodb/dynamodb-access.ts";
+import { untilNotThrottled } from "../../dynamodb/dynamodb-access.ts";
 import { TidemarkError } from "../../errors.ts";
+import { plainKey } from "../../function/name-key.ts";
 import type { AttributeMap } from "../../json/attribute-value.ts";
 import { itemBytes } from "../../json/item-size.ts";
 import type { ScanPage, StateBackend, StateScope } from "../state-backend.ts";
@@ -23,9 +24,9 @@ import { ABSENT, type StateItem } from "../state-item.ts";
 import { BeforeItemNames, deleteBeforeItem, withBeforeItems } from "./before-items.ts";
 import { removeGenerationsBelow } from "./older-generations.ts";
 import { fromItem, toBeforeAttributes, toItemWithoutBefore } from "./state-item-attributes.ts";
-import { beforeItemGeneration, checkKey, generationText, itemKey } from "./state-table.ts";
+import { beforeItemGeneration, checkKey, generationText, itemKey, type StateAccess } from "./state-table.ts";
 
-export interface DynamoDBStateOptions extends DynamoDBAccess {
+export interface DynamoDBStateOptions extends StateAccess {
   /** The table that holds a function's state. */
   readonly tableOf: (functionName: string) => string;
   /**
@@ -56,8 +57,8 @@ export class DynamoDBStateBackend implements StateBackend {
   }
 
   refuseOversized(functionName: string, item: StateItem): void {
-    checkKey(functionName, item.key);
-    encode(functionName, item);
+    checkKey(functionName, item.key, this.#options.nameKey);
+    this.#encode(functionName, item);
   }
 
   /** One BatchGetItem for every 100 keys, four at a time. */
@@ -66,7 +67,7 @@ export class DynamoDBStateBackend implements StateBackend {
     const gen = generationText(scope.generation);
     const chunks: AttributeMap[][] = [];
     for (const [i, key] of keys.entries()) {
-      checkKey(scope.function, key);
+      checkKey(scope.function, key, this.#options.nameKey);
       if (i % BATCH_GET_KEYS_MAX === 0) chunks.push([]);
       chunks.at(-1)?.push(itemKey(key, gen));
     }
@@ -86,9 +87,9 @@ export class DynamoDBStateBackend implements StateBackend {
   }
 
   async write(functionName: string, item: StateItem, expected: string | undefined): Promise<boolean> {
-    checkKey(functionName, item.key);
+    checkKey(functionName, item.key, this.#options.nameKey);
     const table = this.#options.tableOf(functionName);
-    const { attributes, bytes } = encode(functionName, item);
+    const { attributes, bytes } = this.#encode(functionName, item);
     const before = toBeforeAttributes(item.before);
     const dropped = this.#names.named(expected);
     let beforeItem: string | undefined;
@@ -116,7 +117,7 @@ export class DynamoDBStateBackend implements StateBackend {
   }
 
   async remove(scope: StateScope, key: string, v: string): Promise<boolean> {
-    checkKey(scope.function, key);
+    checkKey(scope.function, key, this.#options.nameKey);
     const table = this.#options.tableOf(scope.function);
     const request = new DeleteItemCommand({
       TableName: table,
@@ -195,7 +196,7 @@ export class DynamoDBStateBackend implements StateBackend {
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) return false;
       if (error instanceof TidemarkError && /item size|nesting/i.test(error.message)) {
-        throw tooLarge(functionName, item, itemBytes(attributes), error);
+        throw this.#tooLarge(functionName, item, itemBytes(attributes), error);
       }
       throw error;
     }
@@ -219,16 +220,26 @@ export class DynamoDBStateBackend implements StateBackend {
       // An orphan does no harm; the caller is owed the answer that its condition failed.
     }
   }
+
+  #encode(functionName: string, item: StateItem): { readonly attributes: AttributeMap; readonly bytes: number } {
+    const attributes = toItemWithoutBefore(item);
+    const bytes = itemBytes(attributes);
+    if (bytes > ITEM_BYTES_MAX - ITEM_BYTES_MARGIN) throw this.#tooLarge(functionName, item, bytes);
+    return { attributes, bytes };
+  }
+
+  #tooLarge(functionName: string, item: StateItem, bytes: number, cause?: unknown): TidemarkError {
+    const { nameKey = plainKey } = this.#options;
+    const what = item.state === ABSENT ? "the marks of its splits" : "its state";
+    return new TidemarkError(
+      "fix-function",
+      `Function ${functionName}, key ${nameKey(item.key)}: ${what} would make an item of ${bytes} bytes (or nests too deeply); DynamoDB takes ${ITEM_BYTES_MAX}, of which ${ITEM_BYTES_MARGIN} are kept free, and 32 levels. Nothing was written. Keep less in the state, or split it over several keys.`,
+      cause === undefined ? undefined : { cause },
+    );
+  }
 }
 
 /** All but the before-image, which can be put elsewhere. */
-function encode(functionName: string, item: StateItem): { readonly attributes: AttributeMap; readonly bytes: number } {
-  const attributes = toItemWithoutBefore(item);
-  const bytes = itemBytes(attributes);
-  if (bytes > ITEM_BYTES_MAX - ITEM_BYTES_MARGIN) throw tooLarge(functionName, item, bytes);
-  return { attributes, bytes };
-}
-
 function writeCondition(expected: string | undefined) {
   return expected === undefined
     ? { ConditionExpression: "attribute_not_exists(#key)", ExpressionAttributeNames: { "#key": "key" } }
@@ -237,15 +248,6 @@ function writeCondition(expected: string | undefined) {
         ExpressionAttributeNames: { "#v": "v" },
         ExpressionAttributeValues: { ":expected": { S: expected } },
       };
-}
-
-function tooLarge(functionName: string, item: StateItem, bytes: number, cause?: unknown): TidemarkError {
-  const what = item.state === ABSENT ? "the marks of its splits" : "its state";
-  return new TidemarkError(
-    "fix-function",
-    `Function ${functionName}, key ${JSON.stringify(item.key.slice(0, 100))}: ${what} would make an item of ${bytes} bytes (or nests too deeply); DynamoDB takes ${ITEM_BYTES_MAX}, of which ${ITEM_BYTES_MARGIN} are kept free, and 32 levels. Nothing was written. Keep less in the state, or split it over several keys.`,
-    cause === undefined ? undefined : { cause },
-  );
 }
 
 /** A cursor is the primary key of the last item seen. */

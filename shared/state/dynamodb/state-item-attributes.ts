@@ -61,7 +61,7 @@ export function fromItem(attributes: AttributeMap): DecodedItem {
   };
   invariant(
     attributes.state !== undefined || attributes.cleared?.BOOL === true,
-    `the item of key ${JSON.stringify(item.key)} has a state or is marked as cleared`,
+    "an item has a state or is marked as cleared",
   );
   return { item, beforeItem: attributes.beforeItem?.S };
 }

@@ -2,7 +2,14 @@
 import { createTable, type KeySchema } from "../../dynamodb/create-table.ts";
 import type { DynamoDBAccess } from "../../dynamodb/dynamodb-access.ts";
 import { TidemarkError } from "../../errors.ts";
+import { type KeyNamer, plainKey } from "../../function/name-key.ts";
 import type { AttributeMap } from "../../json/attribute-value.ts";
+
+/** How the tables are reached, and how messages name a key. */
+export interface StateAccess extends DynamoDBAccess {
+  /** @default as it is */
+  readonly nameKey?: KeyNamer;
+}
 
 /** Partition: the user's key. Sort: the generation, or that of a before-image which outgrew its item. */
 export const STATE_KEY_SCHEMA: KeySchema = { partition: "key", sort: "gen" };
@@ -21,12 +28,12 @@ export const beforeItemGeneration = (generation: number, v: string): string =>
 export const itemKey = (key: string, gen: string): AttributeMap => ({ key: { S: key }, gen: { S: gen } });
 
 /** @throws TidemarkError `fix-function` for a key that DynamoDB cannot take. */
-export function checkKey(functionName: string, key: string): void {
+export function checkKey(functionName: string, key: string, nameKey: KeyNamer = plainKey): void {
   // No UTF-16 unit takes more than 3 bytes: almost every key needs no count.
   if (key.length > 0 && (key.length * 3 <= KEY_BYTES_MAX || Buffer.byteLength(key) <= KEY_BYTES_MAX)) return;
   throw new TidemarkError(
     "fix-function",
-    `Function ${functionName} keeps state by a key of ${Buffer.byteLength(key)} bytes (${JSON.stringify(key.slice(0, 40))}); DynamoDB takes 1 to ${KEY_BYTES_MAX}. Shorten or hash what its key selector returns.`,
+    `Function ${functionName} keeps state by a key of ${Buffer.byteLength(key)} bytes (${nameKey(key)}); DynamoDB takes 1 to ${KEY_BYTES_MAX}. Shorten or hash what its key selector returns.`,
   );
 }
 

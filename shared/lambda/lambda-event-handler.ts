@@ -1,0 +1,35 @@
+/** Lambda's entry of an event function. Imports nothing of checkpoints and restores but what a batch needs. */
+import { describeApp } from "../app/app-description.ts";
+import type { AppDefinition } from "../app/define-app.ts";
+import { answering } from "./error-answer.ts";
+import { createEventHandler, isReplayInstruction } from "./event-handler.ts";
+import { deadlineOf, type LambdaContext, once, openEnvironment, watched } from "./lambda-environment.ts";
+import { readSettings } from "./settings.ts";
+
+/**
+ * The handler of one event function, as its entry file exports it. Give its event source mapping
+ * ReportBatchItemFailures, unlimited retries, no bisecting and a parallelization factor of 1.
+ *
+ * The app's description is taken from the app itself, unless the settings have one.
+ */
+export function lambdaEventHandler(
+  app: AppDefinition,
+  functionName: string,
+): (event: unknown, context: LambdaContext) => Promise<object> {
+  const opened = once(async () => {
+    const environment = await openEnvironment(readSettings(process.env, describeApp(app)));
+    return { environment, handle: createEventHandler(app, functionName, environment.resources) };
+  });
+  return async (event, context) => {
+    const { environment, handle } = await opened();
+    return watched(environment, async () => {
+      try {
+        const invocation = (): Promise<object> => handle(event, deadlineOf(context));
+        // A restore that waits for the answer is told the kind of an error; a mapping has to see it fail.
+        return await (isReplayInstruction(event) ? answering(invocation) : invocation());
+      } finally {
+        environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
+      }
+    });
+  };
+}
