@@ -37,6 +37,12 @@ export interface CoordinatorOptions {
   readonly slicesConcurrency?: number;
   /** Who scans the slices. @default this process */
   readonly workers?: Workers;
+  /**
+   * A checkpoint counts as due so long before its time, in ms. Whoever runs on a schedule gives half of the schedule's
+   * period: a run that comes a moment early would otherwise leave it to the next one, and every other would be missed.
+   * @default 0
+   */
+  readonly dueEarlyMs?: number;
 }
 
 /** What became of the last checkpoint that this invocation worked on. */
@@ -93,7 +99,10 @@ export async function runCoordinator(resources: AppResources, options: Coordinat
     } else if (checkpoint !== undefined && !checkpoint.settled) {
       if (clock.now() >= deadlineMs) return report;
       await settle(resources, control, deadlineMs);
-    } else if (triggered === undefined && (options.request !== undefined || isDue(resources, control))) {
+    } else if (
+      triggered === undefined &&
+      (options.request !== undefined || isDue(resources, control, options.dueEarlyMs))
+    ) {
       if (clock.now() >= deadlineMs) return report;
       triggered = await trigger(resources, control, options.request?.savepoint);
     } else {
@@ -128,10 +137,10 @@ function checkMode({ app }: AppResources, control: Control): void {
   );
 }
 
-function isDue({ app, clock }: AppResources, { checkpoint }: Control): boolean {
+function isDue({ app, clock }: AppResources, { checkpoint }: Control, dueEarlyMs = 0): boolean {
   const { intervalMs } = app.checkpointing;
   if (intervalMs === undefined) return false;
-  return checkpoint === undefined || clock.now() - checkpoint.triggeredAtMs >= intervalMs;
+  return checkpoint === undefined || clock.now() - checkpoint.triggeredAtMs >= intervalMs - dueEarlyMs;
 }
 
 /** @returns the checkpoint's number when this call opened it; another invocation may have been first. */

@@ -31,6 +31,8 @@ export interface CoordinatorHandlerOptions {
   readonly workers?: Workers;
   /** How often splits are looked at while a barrier passes, in ms. @default runCoordinator's */
   readonly pollMs?: number;
+  /** How long before its time a checkpoint counts as due, in ms: half of the schedule's period. @default 0 */
+  readonly dueEarlyMs?: number;
 }
 
 /**
@@ -41,7 +43,7 @@ export function createCoordinatorHandler(
   resources: AppResources,
   options: CoordinatorHandlerOptions,
 ): CoordinatorHandler {
-  const { replay, mappings, pollMs, workers } = options;
+  const { replay, mappings, pollMs, workers, dueEarlyMs = 0 } = options;
   const shared = workers === undefined ? {} : { workers };
   return async ({ deadlineMs, trigger: request }) => {
     let control = await readControl(resources.control);
@@ -58,7 +60,7 @@ export function createCoordinatorHandler(
     if (control !== undefined && mappings !== undefined) await enableMappings(resources, control, mappings);
     const asked = request === undefined ? {} : { request };
     const polling = pollMs === undefined ? {} : { pollMs };
-    const checkpoint = await runCoordinator(resources, { deadlineMs, ...asked, ...polling, ...shared });
+    const checkpoint = await runCoordinator(resources, { deadlineMs, dueEarlyMs, ...asked, ...polling, ...shared });
     return { did: "checkpoint", checkpoint };
   };
 }

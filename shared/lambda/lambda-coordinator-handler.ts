@@ -20,6 +20,9 @@ import { lambdaMappings } from "./lambda-mappings.ts";
 import type { LambdaWatch } from "./lambda-watch.ts";
 import { type Deployment, readSettings } from "./settings.ts";
 
+/** The period of the rule that runs it. */
+const SCHEDULE_MS = 60_000;
+
 /** What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`. */
 export interface CoordinatorEvent {
   readonly checkpoint?: boolean;
@@ -40,7 +43,11 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
     if (deployment === undefined) throw withoutDeployment();
     const environment = await openEnvironment(settings);
     const client = createLambdaClient();
-    const options = { ...invokersOf(client, deployment), mappings: lambdaMappings(client, deployment.mappings) };
+    const options = {
+      ...invokersOf(client, deployment),
+      mappings: lambdaMappings(client, deployment.mappings),
+      dueEarlyMs: SCHEDULE_MS / 2,
+    };
     return { environment, options, coordinate: createCoordinatorHandler(environment.resources, options) };
   });
   return async (event, context) => {

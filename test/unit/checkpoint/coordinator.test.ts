@@ -33,6 +33,33 @@ async function someState(world: CheckpointWorld) {
 }
 const SOME_IMAGE = { a: ["s0:0001"], b: ["s0:0002", "s1:0001"], c: ["s1:0002"] };
 
+describe("a checkpoint that is due", () => {
+  /** By runs a minute apart, of which every other comes a second early. @returns the numbers taken */
+  async function byTheMinute(world: CheckpointWorld, dueEarlyMs?: number) {
+    const resources = world.resources();
+    const everyMinute = { ...resources.app, checkpointing: { ...resources.app.checkpointing, intervalMs: MINUTE } };
+    const begunAtMs = world.nowMs;
+    const taken: number[] = [];
+    for (let run = 0; run < 4; run += 1) {
+      world.nowMs = begunAtMs + run * MINUTE - (run % 2) * 1_000;
+      const report = await runCoordinator(
+        { ...resources, app: everyMinute },
+        { deadlineMs: world.nowMs + 30_000, ...(dueEarlyMs === undefined ? {} : { dueEarlyMs }) },
+      );
+      if (report.outcome === "completed") taken.push(run);
+    }
+    return taken;
+  }
+
+  test("is taken by every run of a schedule that comes a moment early", async () => {
+    expect(await byTheMinute(new CheckpointWorld(), MINUTE / 2)).toEqual([0, 1, 2, 3]);
+  });
+
+  test("is never taken early where nothing says so", async () => {
+    expect(await byTheMinute(new CheckpointWorld())).toEqual([0, 2]);
+  });
+});
+
 describe("a checkpoint", () => {
   test("holds exactly the events at or before its positions, and leaves nothing else behind", async () => {
     const world = new CheckpointWorld();
