@@ -1,9 +1,18 @@
 /** What every deployed function has around it: its role's clients, its deadline, its logs and metrics. */
-import { meterDynamoDB, type RequestMeter } from "../dynamodb/request-meter.ts";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import type { KinesisClient } from "@aws-sdk/client-kinesis";
+import { S3Client } from "@aws-sdk/client-s3";
+import { DynamoDBControlStore } from "../control/dynamodb/dynamodb-control-store.ts";
+import { meterDynamoDB } from "../dynamodb/request-meter.ts";
 import { systemClock, systemRandomness } from "../environment.ts";
+import { TidemarkError } from "../errors.ts";
 import { hashedKey, plainKey } from "../function/name-key.ts";
+import { createKinesisClient } from "../source/kinesis/kinesis-client.ts";
+import { openKinesisSource } from "../source/kinesis/kinesis-source.ts";
+import { DynamoDBStateBackend } from "../state/dynamodb/dynamodb-state-backend.ts";
+import { openS3Storage } from "../storage/s3/open-s3-storage.ts";
+import { type Attendants, assembleResources, type OpenedResources, type Stores, tableOf } from "./assemble-resources.ts";
 import { LambdaWatch } from "./lambda-watch.ts";
-import { type OpenedResources, openResources, type Surroundings } from "./open-resources.ts";
 import type { Settings } from "./settings.ts";
 
 /** The part of Lambda's context that is used. */
@@ -25,41 +34,56 @@ export interface LambdaEnvironment {
   writeUnits(): number;
 }
 
-/** Opens what the function runs on. Costs no request. */
+/**
+ * Opens what a deployed function runs on, which is always the same: DynamoDB, S3 and Kinesis. Costs no request: the
+ * constructs' bucket is Amazon's, which honours conditions, and a probe would need a permission of its own.
+ * @throws TidemarkError `fix-configuration` when the settings name anything else
+ */
 export async function openEnvironment(settings: Settings): Promise<LambdaEnvironment> {
-  const watch = new LambdaWatch(settings.app.name);
-  let meter: RequestMeter | undefined;
-  const requestHandler = { connectionTimeout: CONNECTION_MS_MAX, socketTimeout: SILENCE_MS_MAX };
-  const surroundings: Surroundings = {
+  const { app, tables, storageUrl } = settings;
+  const watch = new LambdaWatch(app.name);
+  const attendants: Attendants = {
     clock: systemClock,
     randomness: systemRandomness,
     observe: watch.observe,
     nameKey: settings.logKeys === true ? plainKey : hashedKey,
-    // The constructs' bucket is Amazon's, which honours conditions; a probe would need a permission of its own.
-    probeStorage: false,
-    async dynamodb() {
-      const { DynamoDBClient } = await import("@aws-sdk/client-dynamodb");
-      const client = new DynamoDBClient({ requestHandler });
-      meter = meterDynamoDB(client);
-      return client;
-    },
-    async s3() {
-      const { S3Client } = await import("@aws-sdk/client-s3");
-      // Emulators have no host name for each bucket.
-      return new S3Client({ requestHandler, forcePathStyle: process.env.AWS_ENDPOINT_URL !== undefined });
-    },
-    kinesis: async () => (await import("../source/kinesis/kinesis-client.ts")).createKinesisClient(),
   };
-  const resources = await openResources(settings, surroundings);
+  const requestHandler = { connectionTimeout: CONNECTION_MS_MAX, socketTimeout: SILENCE_MS_MAX };
+  const client = new DynamoDBClient({ requestHandler });
+  const meter = meterDynamoDB(client);
+  const access = { client, ...attendants };
+  // Emulators have no host name for each bucket.
+  const s3Client = new S3Client({ requestHandler, forcePathStyle: process.env.AWS_ENDPOINT_URL !== undefined });
+  const storage = await openS3Storage(storageUrl, { ...attendants, s3Client });
+  const stores: Stores = {
+    control: new DynamoDBControlStore({ ...access, table: tables?.control ?? "" }),
+    state: new DynamoDBStateBackend({ ...access, tableOf: (name) => tableOf(tables?.state ?? {}, name) }),
+    storage,
+    close: () => storage.close(),
+  };
+  let kinesis: KinesisClient | undefined;
+  const resources = await assembleResources(settings, attendants, stores, async (binding) => {
+    const stream = /^kinesis:(.*)$/i.exec(binding)?.[1];
+    if (stream === undefined) throw notKinesis(binding);
+    kinesis ??= createKinesisClient();
+    return openKinesisSource({ ...attendants, client: kinesis, stream });
+  });
   return {
     resources,
     watch,
     writeUnits() {
-      const units = meter?.snapshot().writeUnits ?? 0;
-      meter?.reset();
-      return units;
+      const { writeUnits } = meter.snapshot();
+      meter.reset();
+      return writeUnits;
     },
   };
+}
+
+function notKinesis(binding: string): TidemarkError {
+  return new TidemarkError(
+    "fix-configuration",
+    `A deployed function cannot read the source ${JSON.stringify(binding)}: bind "kinesis:STREAM", as Tidemark's constructs do, and deploy again.`,
+  );
 }
 
 /** Made once by an environment, at its first invocation; what failed is tried again by the next one. */

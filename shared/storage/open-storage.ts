@@ -2,10 +2,10 @@ import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { Clock, Randomness } from "../environment.ts";
-import { TidemarkError } from "../errors.ts";
 import type { CheckpointStorage } from "./checkpoint-storage.ts";
 import { FileCheckpointStorage } from "./file/file-storage.ts";
 import { MemoryCheckpointStorage } from "./memory/memory-storage.ts";
+import { refuseUrl as refuse } from "./refuse-url.ts";
 
 export interface StorageDependencies {
   readonly clock: Clock;
@@ -19,15 +19,6 @@ export interface StorageDependencies {
   readonly memory?: Map<string, MemoryCheckpointStorage>;
   /** For tests alone, on S3 emulators without conditional writes: checkpoints are NOT safe there. @default false */
   readonly unsafelyAllowUnconditionalWrites?: boolean;
-}
-
-const FORMS = "Use s3://bucket/prefix, file:///absolute/path, or memory: (gone when the process ends)";
-
-function refuse(url: string, why: string): TidemarkError {
-  return new TidemarkError(
-    "fix-configuration",
-    `The checkpoint storage ${JSON.stringify(url)} cannot be opened: ${why}. ${FORMS}.`,
-  );
 }
 
 function openMemory(url: string, memory: StorageDependencies["memory"]): CheckpointStorage {
@@ -51,24 +42,6 @@ function folderOf(url: string): string {
   return folder;
 }
 
-async function openS3(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
-  const match = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/([^?#]*))?$/.exec(url);
-  if (match === null) throw refuse(url, "it names no bucket (lower-case letters, digits, dots and hyphens)");
-  const prefix = (match[2] ?? "").replace(/\/+$/, "");
-  if (prefix.split("/").some((segment) => [".", ".."].includes(segment)) || /^\/|\/\//.test(prefix)) {
-    throw refuse(url, "its prefix has an empty segment or one of dots");
-  }
-  const { s3Client, clock, randomness } = dependencies;
-  if (s3Client === undefined) throw refuse(url, "there is no S3 client here to open it with");
-  const ownsClient = typeof s3Client === "function";
-  const client = ownsClient ? await s3Client() : s3Client;
-  // Loaded here, so that whoever keeps checkpoints in files need not have, or wait for, the AWS SDK.
-  const { S3CheckpointStorage } = await import("./s3/s3-storage.ts");
-  const unsafelyAllowUnconditionalWrites = dependencies.unsafelyAllowUnconditionalWrites === true;
-  const options = { url, prefix, client, ownsClient, clock, randomness, unsafelyAllowUnconditionalWrites };
-  return new S3CheckpointStorage({ bucket: match[1] as string, ...options });
-}
-
 /**
  * Opens the checkpoint storage that a URL names, and probes it: `s3://bucket/prefix`, `file:///absolute/path`,
  * `memory:` or `memory:name`. Opening S3 costs 7 small requests, about
@@ -90,8 +63,7 @@ export async function openCheckpointStorage(
   return storage;
 }
 
-/** The same without a probe, and so without a request: for a place that is known to keep checkpoints. */
-export async function openUnprobed(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
+async function openUnprobed(url: string, dependencies: StorageDependencies): Promise<CheckpointStorage> {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(url)?.[1];
   switch (scheme) {
     case "memory":
@@ -99,7 +71,8 @@ export async function openUnprobed(url: string, dependencies: StorageDependencie
     case "file":
       return new FileCheckpointStorage({ root: folderOf(url), url, ...dependencies });
     case "s3":
-      return openS3(url, dependencies);
+      // Loaded here, so that whoever keeps checkpoints in files need not have, or wait for, the AWS SDK.
+      return (await import("./s3/open-s3-storage.ts")).openS3Storage(url, dependencies);
     default:
       throw refuse(url, scheme === undefined ? "it has no scheme" : `${scheme}: is no scheme that Tidemark knows`);
   }
