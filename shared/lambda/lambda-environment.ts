@@ -11,7 +11,13 @@ import { createKinesisClient } from "../source/kinesis/kinesis-client.ts";
 import { openKinesisSource } from "../source/kinesis/kinesis-source.ts";
 import { DynamoDBStateBackend } from "../state/dynamodb/dynamodb-state-backend.ts";
 import { openS3Storage } from "../storage/s3/open-s3-storage.ts";
-import { type Attendants, assembleResources, type OpenedResources, type Stores, tableOf } from "./assemble-resources.ts";
+import {
+  type Attendants,
+  assembleResources,
+  type OpenedResources,
+  type Stores,
+  tableOf,
+} from "./assemble-resources.ts";
 import { LambdaWatch } from "./lambda-watch.ts";
 import type { Settings } from "./settings.ts";
 

@@ -8,7 +8,13 @@ import { openSource } from "../source/open-source.ts";
 import { HeapStateBackend } from "../state/heap/heap-state-backend.ts";
 import type { StateBackend } from "../state/state-backend.ts";
 import { openCheckpointStorage } from "../storage/open-storage.ts";
-import { type Attendants, assembleResources, type OpenedResources, type Stores, tableOf } from "./assemble-resources.ts";
+import {
+  type Attendants,
+  assembleResources,
+  type OpenedResources,
+  type Stores,
+  tableOf,
+} from "./assemble-resources.ts";
 import type { Settings } from "./settings.ts";
 
 export type { OpenedResources, Stores } from "./assemble-resources.ts";
@@ -73,4 +79,3 @@ async function openState(
     }),
   };
 }
-

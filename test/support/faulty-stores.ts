@@ -5,6 +5,7 @@
 import type { ConditionalWrite } from "../../shared/control/conditional-write.ts";
 import type { ControlStore, ItemKey } from "../../shared/control/control-store.ts";
 import { TidemarkError } from "../../shared/errors.ts";
+import type { EventSourceMappings } from "../../shared/restore/event-source-mappings.ts";
 import type { StateBackend } from "../../shared/state/state-backend.ts";
 import type { CheckpointStorage } from "../../shared/storage/checkpoint-storage.ts";
 
@@ -39,14 +40,16 @@ export class ProcessDied extends Error {
 export interface Call {
   /** Counts the calls of its process, from 1. */
   readonly number: number;
-  readonly store: keyof Stores;
+  readonly store: Port;
   readonly method: string;
   readonly given: readonly unknown[];
   /** Which of the protocol's steps it is, for tests that wait for one. */
   readonly step: string;
 }
 
-const READS = new Set(["get", "list", "load", "scan", "read"]);
+type Port = keyof Stores | "mappings";
+
+const READS = new Set(["get", "list", "load", "scan", "read", "look"]);
 const ITERATED = new Set(["list", "scan"]);
 const CALLS = new Set([
   ...READS,
@@ -57,6 +60,7 @@ const CALLS = new Set([
   "createExclusively",
   "replace",
   "removeOlderGenerations",
+  "turn",
 ]);
 
 export const isWrite = (call: Call): boolean => !READS.has(call.method);
@@ -89,6 +93,11 @@ export class FaultyProcess {
     };
   }
 
+  /** The mappings as this process reaches them. */
+  mappings(mappings: EventSourceMappings): EventSourceMappings {
+    return this.#wrap("mappings", mappings);
+  }
+
   /** Nothing this process does from here on reaches a store. */
   kill(): void {
     this.dead = true;
@@ -116,7 +125,7 @@ export class FaultyProcess {
     return held.length;
   }
 
-  #wrap<Store extends object>(name: keyof Stores, store: Store): Store {
+  #wrap<Store extends object>(name: Port, store: Store): Store {
     return new Proxy(store, {
       get: (target, member) => {
         const method = Reflect.get(target, member) as unknown;
@@ -132,7 +141,7 @@ export class FaultyProcess {
   }
 
   async *#iterate(
-    store: keyof Stores,
+    store: Port,
     method: string,
     given: readonly unknown[],
     run: () => AsyncIterable<unknown>,
@@ -145,7 +154,7 @@ export class FaultyProcess {
   }
 
   async #call(
-    store: keyof Stores,
+    store: Port,
     method: string,
     given: readonly unknown[],
     run: (given?: readonly unknown[]) => Promise<unknown>,
@@ -204,7 +213,8 @@ async function kept(given: readonly unknown[]): Promise<readonly unknown[]> {
 }
 
 /** The protocol's name of a call, told from what it writes: `begin s`, `end s`, `trigger`, `state.write a`, … */
-function stepOf(store: keyof Stores, method: string, given: readonly unknown[]): string {
+function stepOf(store: Port, method: string, given: readonly unknown[]): string {
+  if (store === "mappings") return `mapping ${method} ${given.join(" ")}`;
   if (store === "storage") return `storage.${method} ${String(given[0])}`;
   if (store === "state") return `state.${method} ${stateKey(method, given)}`;
   if (method === "list") return `control.list ${String(given[0])}`;
@@ -231,6 +241,8 @@ function controlStep(sets: ReadonlySet<string>, write: ConditionalWrite): string
   if (sets.has("epoch") && sets.has("checkpoint")) return "trigger";
   if (sets.has("restoredFrom")) return "flip control";
   if (sets.has("phase")) return "finish restore";
+  if (sets.has("requested")) return sets.has("pins") ? "request" : "refuse request";
+  if (sets.has("mappingsOff")) return "owe mapping";
   if (restoreMember) return "record loaded";
   if (sets.has("deleting")) return "announce deletions";
   if (sets.has("pins")) return "pin";

@@ -30,7 +30,9 @@ import type { Clock, Randomness } from "../../shared/environment.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
+import { type CoordinatorHandlerOptions, createCoordinatorHandler } from "../../shared/lambda/coordinator-handler.ts";
 import type { TidemarkEvent } from "../../shared/observer.ts";
+import { askForRestore } from "../../shared/restore/ask-for-restore.ts";
 import { type CarryOnOptions, carryOnRestore } from "../../shared/restore/carry-on.ts";
 import { type RestoreChoice, requestRestore } from "../../shared/restore/restore.ts";
 import type { RestoreReport } from "../../shared/restore/restore-report.ts";
@@ -331,6 +333,24 @@ export class TestWorld {
   async restore(choice: RestoreChoice = {}, on: On = {}): Promise<RestoreReport> {
     await this.request(choice, on);
     return this.carryOn(on);
+  }
+
+  ask(choice: RestoreChoice = {}, { process }: On = {}): Promise<RestoreReport> {
+    return askForRestore(this.resources(process), choice);
+  }
+
+  /** One run of a deployed coordinator: it carries on what was asked for, what is under way, and mappings. */
+  runCoordinator(options: Omit<CoordinatorHandlerOptions, "replay"> & On & { readonly forMs?: number } = {}) {
+    const { process = this.main, mappings, forMs = HOUR_MS, ...others } = options;
+    return createCoordinatorHandler(this.resources(process), {
+      replay: ({ function: name, split, generation, stop }) =>
+        replaySplit(this.engine({ function: name, process }), {
+          ...{ split, generation, deadlineMs: Number.POSITIVE_INFINITY, batchRecords: 2 },
+          ...(stop === undefined ? {} : { stop }),
+        }),
+      ...(mappings === undefined ? {} : { mappings: process.mappings(mappings) }),
+      ...others,
+    })({ deadlineMs: this.clock.now() + forMs });
   }
 
   /** Puts every dead letter of a function back that `chosen` takes. */

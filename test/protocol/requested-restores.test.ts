@@ -1,0 +1,168 @@
+/**
+ * A restore as a deployment does it: asked for by one function, checked, recorded and carried on by whoever coordinates,
+ * with the event source mappings off meanwhile; and one that goes wrong at any call of any of them.
+ */
+import { describe, expect, it } from "vitest";
+import { everyCall, settled } from "../support/every-call.ts";
+import type { Fault, FaultyProcess } from "../support/faulty-stores.ts";
+import { expectAllResolved, expectExactlyOnce, expectOneLiveGeneration, expectPromise } from "../support/oracle.ts";
+import { TestMappings } from "../support/test-mappings.ts";
+import { MINUTE_MS, START_MS, TestWorld } from "../support/test-world.ts";
+
+class DeployedWorld extends TestWorld {
+  readonly mappings = new TestMappings(["log"]);
+}
+
+/** Records up to 4 arrive at once, each later one a minute after the one before it. */
+const arrivalTimeMs = (number: number): number => START_MS + Math.max(0, number - 4) * 10 * MINUTE_MS;
+
+async function setup(): Promise<DeployedWorld> {
+  const world = new DeployedWorld();
+  world.split("s", "abcab", { arrivalTimeMs });
+  world.split("t", "bcb", { arrivalTimeMs });
+  await world.deliver("s", 1, 2);
+  await world.checkpoint();
+  await world.deliverUntilDone("s", 3, 4);
+  await world.deliver("t", 1, 2);
+  return world;
+}
+
+/** Runs the coordinator until nothing is asked for or under way. */
+async function coordinate(world: DeployedWorld, process: FaultyProcess): Promise<void> {
+  for (let run = 0; run < 20; run += 1) {
+    await world.runCoordinator({ process, mappings: world.mappings });
+    const control = await world.control();
+    const asked = control.requested !== undefined && control.requested.refused === undefined;
+    if (control.phase === "RUNNING" && !asked) return;
+  }
+  throw new Error("the restore does not end");
+}
+
+async function act(world: TestWorld, process: FaultyProcess): Promise<void> {
+  await world.ask({ checkpoint: 1 }, { process });
+  await coordinate(world as DeployedWorld, process);
+  await world.runCoordinator({ process, mappings: (world as DeployedWorld).mappings });
+}
+
+async function after(world: TestWorld, moment: () => Promise<void>): Promise<void> {
+  const deployed = world as DeployedWorld;
+  await moment();
+  await world.ask({ checkpoint: 1 });
+  await moment();
+  await coordinate(deployed, world.main);
+  await moment();
+  await coordinate(deployed, world.main);
+  await expectExactlyOnce(world);
+  await expectOneLiveGeneration(world);
+  await moment();
+  await world.drain();
+  await expectAllResolved(world);
+  expect(await world.checkpoint()).toBeGreaterThan(1);
+  await moment();
+  await expectPromise(world);
+  // One run for what came late, one that finds all mappings on.
+  await coordinate(deployed, world.main);
+  world.clock.ms += 30 * MINUTE_MS;
+  await coordinate(deployed, world.main);
+  expect(deployed.mappings.isOn("log")).toBe(true);
+  expect((await world.control()).mappingsOff).toBeUndefined();
+  expect((await world.control()).requested).toBeUndefined();
+}
+
+const CALLS = 60;
+
+describe("crash between any two calls of a restore that is asked for", () => {
+  it.each(["dies before", "dies after"] satisfies Fault[])(
+    "%s, at every call: asked again, it ends in one live generation with its mapping on",
+    async (fault) => {
+      expect(await everyCall(fault, { setup, act, after })).toBeGreaterThan(CALLS);
+    },
+  );
+
+  it.each(["refused", "answer lost", "sent twice"] satisfies Fault[])(
+    "%s, at every call, and its caller lives: the same",
+    async (fault) => {
+      expect(await everyCall(fault, { setup, act, after })).toBeGreaterThan(CALLS);
+    },
+  );
+
+  it.each([0, 3])("what it sent arrives late, %i moments further on than the call before: the same", async (moment) => {
+    expect(await everyCall("dies, delayed", { setup, act, after }, [moment])).toBeGreaterThan(CALLS);
+  });
+});
+
+describe("a restore that is asked for", () => {
+  it("answers at once with its id, and changes nothing before the coordinator has read every part", async () => {
+    const world = await setup();
+    const before = await world.control();
+    const asked = await world.ask({ checkpoint: 1 });
+    expect(asked).toMatchObject({ outcome: "requested", checkpoint: 1, generation: 2, files: expect.any(Number) });
+    const { requested, pins, pinned: _count, ...others } = await world.control();
+    expect(others).toEqual({ ...before, pins: undefined, pinned: undefined, requested: undefined });
+    expect(requested).toMatchObject({ token: asked.id, checkpoint: 1 });
+    expect(pins).toEqual({ [asked.id ?? ""]: 1 });
+    await coordinate(world, world.main);
+    expect((await world.control()).restore).toMatchObject({ token: asked.id, finishedAtMs: expect.any(Number) });
+  });
+
+  it("asked for twice at once: one works, the other says so", async () => {
+    const world = await setup();
+    const answers = await Promise.all([world.ask({ checkpoint: 1 }), world.ask({ checkpoint: 1 })]);
+    const again = await world.ask({ checkpoint: 1 });
+    expect(answers.map(({ outcome }) => outcome).toSorted()).toEqual(["requested", "under-way"]);
+    expect(new Set([...answers, again].map(({ id }) => id)).size).toBe(1);
+    await world.runCoordinator({ mappings: world.mappings });
+    expect((await world.control()).maxGen).toBe(2);
+  });
+
+  it("is refused with its reason when a part was altered, and everything runs on", async () => {
+    const world = await setup();
+    await world.ask({ checkpoint: 1 });
+    for await (const { path } of world.stores.storage.list("chk-0000000001/")) {
+      if (path.endsWith("manifest.json")) continue;
+      const object = await world.stores.storage.read(path);
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of object?.body ?? []) chunks.push(Uint8Array.from(chunk, (byte) => byte ^ 1));
+      await world.stores.storage.write(
+        path,
+        (async function* () {
+          yield* chunks;
+        })(),
+      );
+    }
+    await world.runCoordinator({ mappings: world.mappings });
+    const { phase, requested, pins, maxGen } = await world.control();
+    expect({ phase, pins, maxGen }).toEqual({ phase: "RUNNING", pins: {}, maxGen: 1 });
+    expect(requested?.refused).toMatchObject({ kind: "choose-another-checkpoint" });
+    expect(world.mappings.turns).toEqual([]);
+    await world.drain();
+    await expectExactlyOnce(world);
+  });
+
+  it("takes the place of another that is still being checked, which never begins", async () => {
+    const world = await setup();
+    const second = await world.checkpoint();
+    const first = await world.ask({ checkpoint: 1 });
+    const process = world.start();
+    const gate = process.pauseAt(({ step }) => step === "record restore");
+    const stalled = settled(world.runCoordinator({ process, mappings: world.mappings }));
+    await gate.reached;
+    const later = await world.ask({ checkpoint: second });
+    expect(later).toMatchObject({ outcome: "requested", checkpoint: second });
+    gate.release();
+    await stalled;
+    await coordinate(world, world.main);
+    expect((await world.control()).restore).toMatchObject({ token: later.id, checkpoint: second, target: 2 });
+    expect(first.id).not.toBe(later.id);
+  });
+
+  it("leaves a mapping alone that was disabled by hand before", async () => {
+    const world = await setup();
+    await world.mappings.turn("log", "off");
+    await world.ask({ checkpoint: 1 });
+    await coordinate(world, world.main);
+    world.clock.ms += 30 * MINUTE_MS;
+    await coordinate(world, world.main);
+    expect(world.mappings.turns).toEqual(["log off"]);
+  });
+});
