@@ -61,7 +61,7 @@ const CHECKED_APP = Symbol.for("tidemark.app");
  * claim one name, or `sources` names a source that no function reads; the message says which, and the way out.
  */
 export function defineApp(options: AppDefinition): AppDefinition {
-  checkApp(options);
+  if (typeof TIDEMARK_CHECKED === "undefined") checkApp(options);
   const app = {
     ...options,
     functions: Object.freeze(options.functions.map((binding) => Object.freeze({ ...binding }))),

@@ -2,6 +2,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Position } from "../source/position.ts";
 import { checkFunction } from "./check-function.ts";
+import type {} from "./checked-at-build.ts";
 
 /** Where an event stands, for the handler that folds it. */
 export interface EventContext {
@@ -79,7 +80,7 @@ export interface FunctionOptions<Schema extends StandardSchemaV1, State> {
 export function defineFunction<Schema extends StandardSchemaV1, State>(
   options: FunctionOptions<Schema, State>,
 ): FunctionDefinition<StandardSchemaV1.InferOutput<Schema>, State> {
-  checkFunction(options);
+  if (typeof TIDEMARK_CHECKED === "undefined") checkFunction(options);
   const { upgrade } = options.state;
   return Object.freeze({
     ...options,

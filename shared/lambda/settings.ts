@@ -60,11 +60,19 @@ export interface Settings {
  */
 export const SETTINGS_VARIABLE = "TIDEMARK_SETTINGS";
 
-/**
- * The app's description as JSON, where {@link SETTINGS_VARIABLE} leaves it out. Bake it into the bundle, where it counts
- * against no limit, by esbuild's `define`: `{ "process.env.TIDEMARK_APP": JSON.stringify(JSON.stringify(describeApp(app))) }`.
- */
+/** The app's description as JSON, where {@link SETTINGS_VARIABLE} leaves it out; {@link bundleDefines} bakes it in. */
 export const APP_VARIABLE = "TIDEMARK_APP";
+
+/**
+ * What to give esbuild as `define` for any of an app's functions: the app's description, which counts against no limit
+ * there, and the word that the app has been checked, so that the bundle need not hold the checks.
+ */
+export function bundleDefines(app: AppDescription): { readonly [name: string]: string } {
+  return {
+    [`process.env.${APP_VARIABLE}`]: JSON.stringify(JSON.stringify(app)),
+    TIDEMARK_CHECKED: "true",
+  };
+}
 
 /**
  * @param app the app's description, for an environment that has the app's code; settings and bundle come before it

@@ -1,0 +1,43 @@
+import path from "node:path";
+import { build, type Metafile } from "esbuild";
+import { describe, expect, test } from "vitest";
+import { describeApp } from "../../../shared/app/app-description.ts";
+import { bundleDefines } from "../../../shared/lambda/settings.ts";
+import app from "../../../functions/app.ts";
+
+const root = path.resolve(import.meta.dirname, "../../..");
+const LIMIT_BYTES = 80 * 1024;
+
+/** As the constructs bundle an entry, less what is not Tidemark's: the SDK, Powertools, and packages of the user. */
+async function bundled(folder: string): Promise<Metafile["outputs"][string]["inputs"]> {
+  const { metafile } = await build({
+    entryPoints: [path.join(root, "functions", folder, "handler.ts")],
+    absWorkingDir: root,
+    ...{ bundle: true, minify: true, write: false, metafile: true, outdir: "out" },
+    ...{ format: "esm", platform: "node", target: "node22", charset: "utf8" },
+    define: { ...bundleDefines(describeApp(app)) },
+    external: ["@aws-sdk/*", "@smithy/*", "@aws-lambda-powertools/*", "zod"],
+  });
+  return Object.values(metafile.outputs)[0]?.inputs ?? {};
+}
+
+const own = (inputs: Metafile["outputs"][string]["inputs"]): [string, number][] =>
+  Object.entries(inputs)
+    .filter(([file]) => !file.startsWith("functions/"))
+    .map(([file, { bytesInOutput }]) => [file, bytesInOutput]);
+
+describe("the bundle of an event function", () => {
+  test("holds less than 80 KB of Tidemark's own code, libraries included", async () => {
+    const bytes = own(await bundled("on-time")).reduce((sum, [, size]) => sum + size, 0);
+    expect(bytes).toBeGreaterThan(20_000);
+    expect(bytes).toBeLessThan(LIMIT_BYTES);
+  });
+
+  test("holds nothing of the other functions: no coordinator, no restore, no adapter of another place", async () => {
+    const strangers = own(await bundled("on-time")).filter(
+      // A few bytes are a constant or a type's trace.
+      ([file, size]) => size > 100 && /shared\/(checkpoint|restore)\/|\/(file|heap|memory)\//.test(file),
+    );
+    expect(strangers).toEqual([]);
+  });
+});

@@ -1,0 +1,118 @@
+/** What the coordinator and the restore function ask of Lambda, over the wire. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { invokersOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
+import { invokeAndForget, invokeAndWait } from "../../../shared/lambda/lambda-functions.ts";
+import { lambdaMappings } from "../../../shared/lambda/lambda-mappings.ts";
+import { type LambdaApi, startLambdaApi } from "../../support/lambda-api.ts";
+
+let api: LambdaApi;
+beforeAll(async () => {
+  api = await startLambdaApi();
+});
+afterAll(() => api.close());
+beforeEach(() => {
+  api.invocations.length = 0;
+  api.answers.length = 0;
+  api.mappings.clear();
+});
+
+const deployment = {
+  functions: { log: "app-log" },
+  mappings: { log: { uuid: "u-1", expected: { batchSize: 100, maximumBatchingWindowSeconds: 1 } } },
+  snapshot: "app-snapshot",
+  snapshotWorkers: 7,
+};
+const deployed = {
+  UUID: "u-1",
+  State: "Enabled",
+  BatchSize: 100,
+  MaximumBatchingWindowInSeconds: 1,
+  FunctionResponseTypes: ["ReportBatchItemFailures"],
+};
+
+describe("invocations", () => {
+  test("of a worker and of a replay carry the request, and bring the answer back", async () => {
+    const { replay, workers } = invokersOf(api.client, deployment);
+    expect(workers.count).toBe(7);
+    const work = { work: "snapshot", checkpoint: 3, token: "t", function: "log", slice: 2, milliseconds: 1 } as const;
+    expect(await workers.invoke(work)).toEqual({ outcome: "done" });
+    api.answers.push({ body: { position: "17", done: true } });
+    expect(await replay({ function: "log", split: "s", generation: 2 })).toEqual({ position: "17", done: true });
+    expect(api.invocations).toEqual([
+      { function: "app-snapshot", type: "RequestResponse", payload: work },
+      {
+        function: "app-log",
+        type: "RequestResponse",
+        payload: { tidemark: "replay", function: "log", split: "s", generation: 2 },
+      },
+    ]);
+    await expect(replay({ function: "other", split: "s", generation: 2 })).rejects.toThrow(/name app-log|name log/);
+  });
+
+  test("that wait for nothing say so", async () => {
+    api.answers.push({ status: 202 });
+    await invokeAndForget(api.client, "app-coordinator", { tidemark: "carry-on" });
+    expect(api.invocations).toMatchObject([{ function: "app-coordinator", type: "Event" }]);
+  });
+
+  test("throw the error that the function answered, with its kind", async () => {
+    api.answers.push({ body: { error: { kind: "fix-function", message: "broken" } } });
+    await expect(invokeAndWait(api.client, "f", {})).rejects.toMatchObject({ kind: "fix-function", message: "broken" });
+  });
+
+  test.each([
+    [
+      "a function that was killed",
+      { functionError: "Unhandled", body: { errorMessage: "Task timed out after 3.00 seconds" } },
+      "retry",
+      /failed or was killed: Task timed out.*its log/,
+    ],
+    ["no such function", { status: 404, errorType: "ResourceNotFoundException", body: {} }, "fix-configuration", /deploy the app again/],
+    [
+      "a permission that is missing",
+      { status: 403, errorType: "AccessDeniedException", body: { message: "not authorized" } },
+      "fix-configuration",
+      /Allow this role lambda:InvokeFunction/,
+    ],
+    ["a key that is disabled", { status: 502, errorType: "KMSDisabledException", body: {} }, "fix-configuration", /KMS key/],
+    ["throttling", { status: 429, errorType: "TooManyRequestsException", body: {} }, "retry", /reserved concurrency/],
+    ["a failure of Lambda's own", { status: 500, errorType: "ServiceException", body: {} }, "retry", /no usable answer/],
+  ])("of %s: an error that says what to do", async (_what, answer, kind, message) => {
+    api.answers.push(answer);
+    const invoked = invokeAndWait(api.client, "f", {});
+    await expect(invoked).rejects.toMatchObject({ kind });
+    await expect(invoked).rejects.toThrow(message);
+  });
+});
+
+describe("event source mappings", () => {
+  test("are looked at, turned off and on", async () => {
+    const mappings = lambdaMappings(api.client, deployment.mappings);
+    api.mappings.set("u-1", deployed);
+    expect(await mappings.look("log")).toEqual({ on: true, settled: true, drift: [] });
+    await mappings.turn("log", "off");
+    expect(await mappings.look("log")).toEqual({ on: false, settled: false, drift: [] });
+    await mappings.turn("log", "on");
+    expect(await mappings.look("log")).toEqual({ on: true, settled: false, drift: [] });
+  });
+
+  test("that were changed by hand are told apart, each difference by its name", async () => {
+    const mappings = lambdaMappings(api.client, deployment.mappings);
+    api.mappings.set("u-1", { ...deployed, BatchSize: 5, FunctionResponseTypes: [], MaximumRetryAttempts: 2, FilterCriteria: { Filters: [{ Pattern: "{}" }] } });
+    expect((await mappings.look("log"))?.drift).toEqual([
+      "BatchSize is 5 instead of 100",
+      "MaximumRetryAttempts is 2 instead of -1",
+      "FilterCriteria is 1 instead of 0",
+      "FunctionResponseTypes is false instead of true",
+    ]);
+  });
+
+  test("that are gone, or changing just now, stop nobody; one that may not be changed does", async () => {
+    const mappings = lambdaMappings(api.client, deployment.mappings);
+    expect(await mappings.look("log")).toBeUndefined();
+    api.answers.push({ status: 400, errorType: "ResourceInUseException", body: {} });
+    await mappings.turn("log", "on");
+    api.answers.push({ status: 403, errorType: "AccessDeniedException", body: {} });
+    await expect(mappings.turn("log", "off")).rejects.toThrow(/disabling the event source mapping u-1.*lambda:UpdateEventSourceMapping/);
+  });
+});
