@@ -6,6 +6,15 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
+declare global {
+  /**
+   * A bundler's constant (`bundleDefines` of `lambda/`), there in bundles that are made for a deployment: the definitions
+   * were checked when the bundler loaded them, the protocol's steps by its tests, and the storage is Amazon's own. The code
+   * that checks them again is left out of such a bundle; everywhere else it runs.
+   */
+  const TIDEMARK_CHECKED: true | undefined;
+}
+
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;

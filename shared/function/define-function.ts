@@ -2,7 +2,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { Position } from "../source/position.ts";
 import { checkFunction } from "./check-function.ts";
-import type {} from "./checked-at-build.ts";
 
 /** Where an event stands, for the handler that folds it. */
 export interface EventContext {

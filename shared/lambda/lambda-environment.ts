@@ -3,7 +3,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { KinesisClient } from "@aws-sdk/client-kinesis";
 import { S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBControlStore } from "../control/dynamodb/dynamodb-control-store.ts";
-import { meterDynamoDB } from "../dynamodb/request-meter.ts";
+import { countWriteUnits } from "../dynamodb/write-units.ts";
 import { systemClock, systemRandomness } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
 import { hashedKey, plainKey } from "../function/name-key.ts";
@@ -56,7 +56,7 @@ export async function openEnvironment(settings: Settings): Promise<LambdaEnviron
   };
   const requestHandler = { connectionTimeout: CONNECTION_MS_MAX, socketTimeout: SILENCE_MS_MAX };
   const client = new DynamoDBClient({ requestHandler });
-  const meter = meterDynamoDB(client);
+  const writeUnits = countWriteUnits(client);
   const access = { client, ...attendants };
   // Emulators have no host name for each bucket.
   const s3Client = new S3Client({ requestHandler, forcePathStyle: process.env.AWS_ENDPOINT_URL !== undefined });
@@ -74,15 +74,7 @@ export async function openEnvironment(settings: Settings): Promise<LambdaEnviron
     kinesis ??= createKinesisClient();
     return openKinesisSource({ ...attendants, client: kinesis, stream });
   });
-  return {
-    resources,
-    watch,
-    writeUnits() {
-      const { writeUnits } = meter.snapshot();
-      meter.reset();
-      return writeUnits;
-    },
-  };
+  return { resources, watch, writeUnits };
 }
 
 function notKinesis(binding: string): TidemarkError {

@@ -1,14 +1,14 @@
 import path from "node:path";
 import { build, type Metafile } from "esbuild";
 import { describe, expect, test } from "vitest";
+import app from "../../../functions/app.ts";
 import { describeApp } from "../../../shared/app/app-description.ts";
 import { bundleDefines } from "../../../shared/lambda/settings.ts";
-import app from "../../../functions/app.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 const LIMIT_BYTES = 80 * 1024;
 
-/** As the constructs bundle an entry, less what is not Tidemark's: the SDK, Powertools, and packages of the user. */
+/** As the constructs bundle an entry; the SDK, Powertools and packages of the user are left outside. */
 async function bundled(folder: string): Promise<Metafile["outputs"][string]["inputs"]> {
   const { metafile } = await build({
     entryPoints: [path.join(root, "functions", folder, "handler.ts")],
@@ -23,11 +23,11 @@ async function bundled(folder: string): Promise<Metafile["outputs"][string]["inp
 
 const own = (inputs: Metafile["outputs"][string]["inputs"]): [string, number][] =>
   Object.entries(inputs)
-    .filter(([file]) => !file.startsWith("functions/"))
+    .filter(([file]) => file.startsWith("shared/"))
     .map(([file, { bytesInOutput }]) => [file, bytesInOutput]);
 
 describe("the bundle of an event function", () => {
-  test("holds less than 80 KB of Tidemark's own code, libraries included", async () => {
+  test("holds less than 80 KB of Tidemark's own code", async () => {
     const bytes = own(await bundled("on-time")).reduce((sum, [, size]) => sum + size, 0);
     expect(bytes).toBeGreaterThan(20_000);
     expect(bytes).toBeLessThan(LIMIT_BYTES);

@@ -67,16 +67,31 @@ describe("invocations", () => {
       "retry",
       /failed or was killed: Task timed out.*its log/,
     ],
-    ["no such function", { status: 404, errorType: "ResourceNotFoundException", body: {} }, "fix-configuration", /deploy the app again/],
+    [
+      "no such function",
+      { status: 404, errorType: "ResourceNotFoundException", body: {} },
+      "fix-configuration",
+      /deploy the app again/,
+    ],
     [
       "a permission that is missing",
       { status: 403, errorType: "AccessDeniedException", body: { message: "not authorized" } },
       "fix-configuration",
       /Allow this role lambda:InvokeFunction/,
     ],
-    ["a key that is disabled", { status: 502, errorType: "KMSDisabledException", body: {} }, "fix-configuration", /KMS key/],
+    [
+      "a key that is disabled",
+      { status: 502, errorType: "KMSDisabledException", body: {} },
+      "fix-configuration",
+      /KMS key/,
+    ],
     ["throttling", { status: 429, errorType: "TooManyRequestsException", body: {} }, "retry", /reserved concurrency/],
-    ["a failure of Lambda's own", { status: 500, errorType: "ServiceException", body: {} }, "retry", /no usable answer/],
+    [
+      "a failure of Lambda's own",
+      { status: 500, errorType: "ServiceException", body: {} },
+      "retry",
+      /no usable answer/,
+    ],
   ])("of %s: an error that says what to do", async (_what, answer, kind, message) => {
     api.answers.push(answer);
     const invoked = invokeAndWait(api.client, "f", {});
@@ -98,7 +113,13 @@ describe("event source mappings", () => {
 
   test("that were changed by hand are told apart, each difference by its name", async () => {
     const mappings = lambdaMappings(api.client, deployment.mappings);
-    api.mappings.set("u-1", { ...deployed, BatchSize: 5, FunctionResponseTypes: [], MaximumRetryAttempts: 2, FilterCriteria: { Filters: [{ Pattern: "{}" }] } });
+    api.mappings.set("u-1", {
+      ...deployed,
+      BatchSize: 5,
+      FunctionResponseTypes: [],
+      MaximumRetryAttempts: 2,
+      FilterCriteria: { Filters: [{ Pattern: "{}" }] },
+    });
     expect((await mappings.look("log"))?.drift).toEqual([
       "BatchSize is 5 instead of 100",
       "MaximumRetryAttempts is 2 instead of -1",
@@ -113,6 +134,8 @@ describe("event source mappings", () => {
     api.answers.push({ status: 400, errorType: "ResourceInUseException", body: {} });
     await mappings.turn("log", "on");
     api.answers.push({ status: 403, errorType: "AccessDeniedException", body: {} });
-    await expect(mappings.turn("log", "off")).rejects.toThrow(/disabling the event source mapping u-1.*lambda:UpdateEventSourceMapping/);
+    await expect(mappings.turn("log", "off")).rejects.toThrow(
+      /disabling the event source mapping u-1.*lambda:UpdateEventSourceMapping/,
+    );
   });
 });

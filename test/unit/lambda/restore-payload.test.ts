@@ -9,11 +9,11 @@ describe("the restore function's payload", () => {
     [{}, { do: "restore", choice: {} }],
     [undefined, { do: "restore", choice: {} }],
     [{ checkpoint: 42 }, { do: "restore", choice: { checkpoint: 42 } }],
+    [{ before: "2026-01-31T12:00:00+01:00" }, { do: "restore", choice: { before: new Date("2026-01-31T11:00:00Z") } }],
     [
-      { before: "2026-01-31T12:00:00+01:00" },
-      { do: "restore", choice: { before: new Date("2026-01-31T11:00:00Z") } },
+      { savepoint: "v2", dryRun: true },
+      { do: "restore", choice: { savepoint: "v2", dryRun: true } },
     ],
-    [{ savepoint: "v2", dryRun: true }, { do: "restore", choice: { savepoint: "v2", dryRun: true } }],
     [{ allowNonRestoredState: true }, { do: "restore", choice: { allowNonRestoredState: true } }],
     [
       { until: "2026-01-31T12:00:00Z" },
