@@ -32,7 +32,7 @@ export function isThrottling(error: unknown): boolean {
 /**
  * An error that says what to do.
  *
- * `fix-configuration`: no table, no access, a request that the table cannot take. `report-bug`: a write that does not
+ * `fix-configuration`: no table, no access, a key that cannot be used, a request that the table cannot take. `report-bug`: a write that does not
  * fit the item it met. `retry`: everything else, among it time-outs and dropped connections, after which a write may
  * or may not have been applied. Tidemark's own errors and failed conditions are given back as they are.
  */
@@ -45,6 +45,12 @@ export function asTidemarkError(error: unknown, action: string): unknown {
     return wrapped(
       "fix-configuration",
       `DynamoDB has no such table (${action}). Deploy it, or correct the table's name, region or account. It said: ${said}`,
+    );
+  }
+  if (/\bKMS|^KMS/.test(`${name} ${said}`) && !isThrottling(error)) {
+    return wrapped(
+      "fix-configuration",
+      `The KMS key of the table cannot be used (${action}). Enable the key, and allow this role kms:Decrypt on it. It said: ${said}`,
     );
   }
   if (NO_ACCESS.has(name)) {

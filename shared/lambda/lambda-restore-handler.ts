@@ -14,7 +14,8 @@ const WAKE = { tidemark: "carry-on" };
  * The handler of the restore function, for people and the command line. Payloads:
  *
  * - `{}`: the latest completed checkpoint of the live lineage; `{"checkpoint":42}`; `{"before":"2026-01-31T12:00:00Z"}`: the
- *   latest that was complete by then; `{"savepoint":"NAME"}`. With `"dryRun":true` it only says what it would do; with
+ *   latest that was complete by then; `{"savepoint":"NAME"}`. With `"dryRun":true` it only says what it would do, having
+ *   looked at the manifest, the files' sizes and the source, but read no part; with
  *   `"allowNonRestoredState":true` state of functions that the app no longer has is left behind.
  * - `"until"`, with or without one of these: a time, or positions by function and split. The restore replays to there and
  *   stays, mappings off, until `{"goOn":true}`.

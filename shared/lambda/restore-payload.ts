@@ -120,6 +120,6 @@ function show(given: unknown): string {
 function refused(why: string): TidemarkError {
   return new TidemarkError(
     "fix-configuration",
-    `The restore was not asked for, and nothing was changed: ${why}. ${EXAMPLES}`,
+    `The restore was not asked for, and nothing was changed: ${why}${why.endsWith("?") ? "" : "."} ${EXAMPLES}`,
   );
 }
