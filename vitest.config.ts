@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // These need a LocalStack: npm run test:localstack.
+    exclude: [...configDefaults.exclude, "test/localstack/**"],
     typecheck: { enabled: false },
     testTimeout: 60_000,
     hookTimeout: 60_000,

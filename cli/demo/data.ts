@@ -1,6 +1,6 @@
 /**
- * Real flights, and how they become four splits: the k-th flight of an airport goes to split k mod 4, so that every
- * airport is in all four as far as it has four flights. Order within a split is the order of the original file.
+ * Real flights, and how they become splits (four in the demo): the k-th flight of an airport goes to split k mod 4, so
+ * that every airport is in all four as far as it has four flights. Order within a split is that of the original file.
  */
 import { mkdir, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -45,14 +45,14 @@ export function originalFlights(name: DataSet): string {
 }
 
 /** Deals the flights into files of JSON lines in `folder`, in bounded memory. */
-export async function dealFlights(name: DataSet, folder: string): Promise<readonly DealtSplit[]> {
+export async function dealFlights(name: DataSet, folder: string, splits = SPLITS): Promise<readonly DealtSplit[]> {
   await mkdir(folder, { recursive: true });
   const dealt: DealtSplit[] = [];
   await withDuckDB({ temporaryFolder: path.join(folder, "duckdb") }, async (connection) => {
     await connection.run(`CREATE TEMP TABLE dealt AS
-      SELECT *, (row_number() OVER (PARTITION BY origin ORDER BY row) % ${SPLITS})::TINYINT AS split
+      SELECT *, (row_number() OVER (PARTITION BY origin ORDER BY row) % ${splits})::TINYINT AS split
       FROM (${originalFlights(name)})`);
-    for (let index = 0; index < SPLITS; index++) {
+    for (let index = 0; index < splits; index++) {
       const split = `flights-${index}.jsonl`;
       const file = path.join(folder, split);
       const copied = await connection.run(
