@@ -40,13 +40,9 @@ export function resolveBatch(outcome: BatchOutcome): ResolvedBatch {
   const { split } = begun;
   const last = records[resolved - 1];
   const position = last === undefined ? split.position : laterOf(split.position, last.position);
-  const wholeBatch = resolved === records.length;
-  const batchEnd = records.at(-1)?.position ?? split.position;
   return {
     position,
-    attemptedTo: wholeBatch
-      ? laterOf(position, laterOf(split.attemptedTo, batchEnd))
-      : laterOf(position, laterOf(split.attemptedTo, outcome.triedTo)),
+    attemptedTo: laterOf(position, laterOf(split.attemptedTo, outcome.triedTo)),
     freshAt: Math.max(split.freshAt, last?.arrivalTimeMs ?? 0),
     consecutiveDeadLetters: deadLettersInARow(outcome),
     holes: holesAfter(outcome),
@@ -62,7 +58,7 @@ function stillFailing(failing: Failing | undefined, position: Position): Failing
 function deadLettersInARow({ begun, resolved, deadLetters }: BatchOutcome): number {
   const passed = deadLetters.filter((index) => index < resolved);
   let inARow = 0;
-  while (inARow < passed.length && passed[passed.length - 1 - inARow] === resolved - 1 - inARow) inARow += 1;
+  while (passed[passed.length - 1 - inARow] === resolved - 1 - inARow) inARow += 1;
   return inARow === resolved ? begun.split.consecutiveDeadLetters + inARow : inARow;
 }
 

@@ -92,6 +92,22 @@ describe("a restore that is held", () => {
     expect(await positions(world)).toMatchObject({ s: at(4), t: at(2) });
   });
 
+  it("keeps a split standing that has nothing left to replay: its mapping may not be off yet", async () => {
+    const world = new DeployedWorld();
+    world.split("s", "abc", { arrivalTimeMs });
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    world.clock.ms = START_MS + 200 * MINUTE_MS;
+    await world.ask({ until: minute(15) });
+    expect(await run(world)).toMatchObject({ restore: { outcome: "held" } });
+    await expect(world.deliver("s", 2, 3)).rejects.toMatchObject({ kind: "retry" });
+    expect(await positions(world)).toEqual({ s: at(1) });
+    await goOnWithRestore(world.resources());
+    await run(world);
+    await world.drain();
+    await expectPromise(world);
+  });
+
   it("takes no checkpoint meanwhile", async () => {
     const world = await setup();
     await world.ask({ until: minute(25) });

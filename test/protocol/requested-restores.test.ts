@@ -165,4 +165,28 @@ describe("a restore that is asked for", () => {
     await coordinate(world, world.main);
     expect(world.mappings.turns).toEqual(["log off"]);
   });
+
+  it("keeps what it owes a mapping when a coordinator is slow to forget what the restore before it owed", async () => {
+    const world = await setup();
+    await world.ask({ checkpoint: 1 });
+    await coordinate(world, world.main);
+    world.clock.ms += 30 * MINUTE_MS;
+    const slow = world.start();
+    const gate = slow.pauseAt(({ given }) => isForgetting(given[1]));
+    const stalled = settled(world.runCoordinator({ process: slow, mappings: world.mappings }));
+    await gate.reached;
+
+    await world.ask({ checkpoint: 1 });
+    const dying = world.start(({ step }) => (step === "flip control" ? "dies before" : undefined));
+    await settled(world.runCoordinator({ process: dying, mappings: world.mappings }));
+    expect(world.mappings.isOn("log")).toBe(false);
+    gate.release();
+    await stalled;
+    expect((await world.control()).mappingsOff).toEqual({ log: true });
+    await coordinate(world, world.main);
+    expect(world.mappings.isOn("log")).toBe(true);
+  });
 });
+
+const isForgetting = (write: unknown): boolean =>
+  (write as { readonly remove?: readonly (readonly string[])[] } | undefined)?.remove?.[0]?.[0] === "mappingsOff";
