@@ -1,24 +1,68 @@
-/** Where checkpoints are kept. */
+/** Where checkpoints and dead letters are kept. */
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
-import { BlockPublicAccess, Bucket, BucketEncryption } from "aws-cdk-lib/aws-s3";
+import type { IKey } from "aws-cdk-lib/aws-kms";
+import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
+import { deadLettersPrefix } from "../../shared/storage/object-paths.ts";
+
+/** How the bucket is made, and where in it objects stand. One of `existing` keeps its own lifecycle and removal policy. */
+export interface CheckpointOptions {
+  /**
+   * What stands before every object's path, without slashes at its ends. Several apps can share a bucket, each under a
+   * prefix of its own. @default - the app's name
+   */
+  readonly prefix?: string;
+  /** What becomes of the bucket when it leaves the stack; only an empty one can be destroyed. @default RemovalPolicy.RETAIN */
+  readonly removalPolicy?: RemovalPolicy;
+  /** For how long what retention deleted can be had back as an older version. @default Duration.days(30) */
+  readonly noncurrentVersionExpiration?: Duration;
+  /**
+   * For how long dead letters, which hold raw records, are kept. A letter that was put back is read again when a restore
+   * replays it: keep letters longer than the stream keeps records.
+   * @default Duration.days(400) - no stream keeps records longer than 365
+   */
+  readonly deadLetterExpiration?: Duration;
+}
+
+export interface CheckpointBucketProps extends CheckpointOptions {
+  /** With the slash at its end. */
+  readonly root: string;
+  /** @default - a key that S3 owns */
+  readonly encryptionKey?: IKey | undefined;
+}
 
 /**
- * A private, encrypted bucket that takes TLS connections only and outlives its stack. What a checkpoint's retention
- * deleted can be had back for 30 days as an older version; uploads that a crash left unfinished go after a day.
+ * A private, encrypted bucket that takes TLS connections only and outlives its stack. Uploads that a crash left
+ * unfinished go after a day. No checkpoint ever expires: retention removes them.
  */
 export class CheckpointBucket extends Bucket {
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, props: CheckpointBucketProps) {
+    const { encryptionKey, root } = props;
     super(scope, id, {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
-      encryption: BucketEncryption.S3_MANAGED,
+      ...(encryptionKey === undefined
+        ? { encryption: BucketEncryption.S3_MANAGED }
+        : { encryption: BucketEncryption.KMS, encryptionKey, bucketKeyEnabled: true }),
       enforceSSL: true,
       versioned: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
       lifecycleRules: [
         { abortIncompleteMultipartUploadAfter: Duration.days(1) },
-        { noncurrentVersionExpiration: Duration.days(30), expiredObjectDeleteMarker: true },
+        {
+          noncurrentVersionExpiration: props.noncurrentVersionExpiration ?? Duration.days(30),
+          expiredObjectDeleteMarker: true,
+        },
+        { prefix: `${root}${deadLettersPrefix()}`, expiration: props.deadLetterExpiration ?? Duration.days(400) },
       ],
     });
   }
+}
+
+/** An app's checkpoints: the bucket, and where in it they stand. */
+export interface Checkpoints {
+  readonly bucket: IBucket;
+  /** Before every object's path, with the slash at its end. */
+  readonly root: string;
+  /** As settings and the command line take it: `s3://bucket/prefix`. */
+  readonly url: string;
 }

@@ -1,55 +1,153 @@
-/** One of Tidemark's Lambda functions, bundled from its TypeScript entry. */
-import { existsSync } from "node:fs";
+/** One of Tidemark's Lambda functions: how all of them are bundled, run and logged. */
 import path from "node:path";
-import type { Duration } from "aws-cdk-lib";
+import { type Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
+import type { ISecurityGroup, IVpc, SubnetSelection } from "aws-cdk-lib/aws-ec2";
+import { type PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Architecture, Runtime } from "aws-cdk-lib/aws-lambda";
-import { NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
+import {
+  type BundlingOptions,
+  NodejsFunction,
+  type NodejsFunctionProps,
+  OutputFormat,
+} from "aws-cdk-lib/aws-lambda-nodejs";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
-import { SETTINGS_VARIABLE } from "../../shared/lambda/settings.ts";
+import { SETTINGS_VARIABLE, type Settings } from "../../shared/lambda/settings.ts";
+import { acknowledge, REASONS, wildcardFinding } from "./acknowledge.ts";
+import { checkEnvironment } from "./check-environment.ts";
+import { checkEsbuild } from "./check-esbuild.ts";
+import { logging, networking } from "./permissions.ts";
 
-const root = path.resolve(import.meta.dirname, "../..");
-
-export interface TidemarkFunctionProps {
-  /** The folder of `functions/` that holds the function's `handler.ts`. */
-  readonly folder: string;
-  /** What the handler reads as its settings: JSON of `Settings`. */
-  readonly settings: string;
-  /** How long one invocation may take. */
-  readonly timeout: Duration;
+export interface LogOptions {
+  /** @default RetentionDays.ONE_MONTH */
+  readonly retention?: RetentionDays;
+  /** What becomes of the logs when they leave the stack. @default RemovalPolicy.DESTROY */
+  readonly removalPolicy?: RemovalPolicy;
 }
 
+export interface NetworkOptions {
+  /**
+   * Where the functions run. It must lead to DynamoDB, S3, Kinesis, Lambda and CloudWatch Logs: by gateway and interface
+   * endpoints, or a NAT gateway. @default - no network of yours
+   */
+  readonly vpc?: IVpc;
+  /** @default - the subnets of the VPC that have a way out, as CDK chooses */
+  readonly vpcSubnets?: SubnetSelection;
+  /** @default - one that is made, with every way out open */
+  readonly securityGroups?: readonly ISecurityGroup[];
+}
+
+/** What the functions of one app have in common. */
+export interface Surroundings extends NetworkOptions {
+  readonly logs: LogOptions;
+  /** @default - the folder of the lock file that is found upwards from where `cdk` runs */
+  readonly projectRoot?: string | undefined;
+  /** @default - the lock file that is found upwards from where `cdk` runs */
+  readonly depsLockFilePath?: string | undefined;
+}
+
+export interface TidemarkFunctionProps {
+  /** The folder of `functions/` that holds the function's entry. */
+  readonly entry: "coordinator" | "event" | "restore" | "snapshot";
+  readonly description: string;
+  readonly settings: Omit<Settings, "app">;
+  /** Besides the settings. */
+  readonly environment?: { readonly [variable: string]: string };
+  readonly timeout: Duration;
+  /** Bundled in. */
+  readonly alias?: { readonly [module: string]: string };
+  readonly define?: { readonly [expression: string]: string };
+  readonly surroundings: Surroundings;
+  /** The user's own. */
+  readonly lambda: Partial<NodejsFunctionProps> | undefined;
+  readonly defaults?: Partial<NodejsFunctionProps>;
+}
+
+const packageRoot = path.resolve(import.meta.dirname, "../..");
+
+/** TypeScript in Tidemark's own tree, JavaScript in the package: as this file is. */
+const entryOf = (folder: string): string =>
+  path.join(packageRoot, "functions", folder, `handler${path.extname(import.meta.filename)}`);
+
 /**
- * A function on Node 22 whose bundle holds everything it runs, the AWS SDK included: what was tested is what runs.
- * @throws at synth time when `functions/<folder>/handler.ts` does not exist
+ * A function on Node 22 whose bundle holds everything it runs, the AWS SDK included: what was tested is what runs. Its
+ * role is made with no permission but to write its log.
+ * @throws TidemarkError `fix-configuration` when esbuild is missing, or the settings do not fit a Lambda environment
  */
 export class TidemarkFunction extends NodejsFunction {
   constructor(scope: Construct, id: string, props: TidemarkFunctionProps) {
-    const entry = path.join(root, "functions", props.folder, "handler.ts");
-    if (!existsSync(entry)) {
-      throw new Error(
-        `The function ${JSON.stringify(props.folder)} has no entry. Write functions/${props.folder}/handler.ts.`,
-      );
-    }
+    const { lambda: own = {}, surroundings } = props;
+    const stack = Stack.of(scope);
+    const logGroup = new LogGroup(scope, `${id}Log`, {
+      retention: surroundings.logs.retention ?? RetentionDays.ONE_MONTH,
+      removalPolicy: surroundings.logs.removalPolicy ?? RemovalPolicy.DESTROY,
+    });
+    const role = new Role(scope, `${id}Role`, {
+      assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
+      description: props.description,
+    });
+    const vpc = own.vpc ?? surroundings.vpc;
+    const subnets = own.vpcSubnets ?? surroundings.vpcSubnets;
+    const securityGroups = own.securityGroups ?? surroundings.securityGroups;
+    const environment = {
+      NODE_OPTIONS: "--enable-source-maps",
+      ...own.environment,
+      ...props.environment,
+      // Names of tables and buckets are known when the stack is deployed: JSON that can carry them.
+      [SETTINGS_VARIABLE]: stack.toJsonString(props.settings),
+    };
+    const bundling = bundlingOf(props, own.bundling);
+    if (stack.bundlingRequired && bundling.forceDockerBundling !== true) checkEsbuild(surroundings.projectRoot);
     super(scope, id, {
-      entry,
-      projectRoot: root,
-      depsLockFilePath: path.join(root, "package-lock.json"),
       runtime: Runtime.NODEJS_22_X,
       architecture: Architecture.ARM_64,
       memorySize: 1024,
       timeout: props.timeout,
-      environment: { [SETTINGS_VARIABLE]: props.settings, NODE_OPTIONS: "--enable-source-maps" },
-      logGroup: new LogGroup(scope, `${id}Log`, { retention: RetentionDays.ONE_MONTH }),
-      bundling: {
-        format: OutputFormat.ESM,
-        target: "node22",
-        mainFields: ["module", "main"],
-        bundleAwsSDK: true,
-        sourceMap: true,
-        // Packages that are still CommonJS call require() for Node's own modules.
-        banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
-      },
+      description: props.description,
+      ...(surroundings.projectRoot === undefined ? {} : { projectRoot: surroundings.projectRoot }),
+      ...(surroundings.depsLockFilePath === undefined ? {} : { depsLockFilePath: surroundings.depsLockFilePath }),
+      ...props.defaults,
+      ...own,
+      entry: entryOf(props.entry),
+      ...(vpc === undefined ? {} : { vpc }),
+      ...(subnets === undefined ? {} : { vpcSubnets: subnets }),
+      ...(securityGroups === undefined ? {} : { securityGroups: [...securityGroups] }),
+      environment,
+      role,
+      logGroup,
+      bundling,
     });
+    checkEnvironment(this, environment);
+    this.allow([logging(logGroup), ...(vpc === undefined ? [] : [networking()])]);
+    acknowledge(this, "AwsSolutions-L1", REASONS.node22);
   }
+
+  /** Adds statements to the function's role, and says of each wildcard in them why it is there. */
+  allow(statements: readonly PolicyStatement[]): void {
+    for (const statement of statements) {
+      this.addToRolePolicy(statement);
+      for (const resource of statement.resources.filter((arn) => arn.endsWith("*"))) {
+        const reason = resource === "*" ? REASONS.networkInterfaces : REASONS.objectNames;
+        acknowledge(this.role ?? this, wildcardFinding(this, resource), reason);
+      }
+    }
+  }
+}
+
+function bundlingOf({ alias = {}, define = {} }: TidemarkFunctionProps, own: BundlingOptions = {}): BundlingOptions {
+  const aliases = Object.entries(alias).map(([module, file]) => `${module}=${file}`);
+  return {
+    format: OutputFormat.ESM,
+    target: "node22",
+    mainFields: ["module", "main"],
+    bundleAwsSDK: true,
+    minify: true,
+    sourceMap: true,
+    sourcesContent: false,
+    // Packages that are still CommonJS call require() for Node's own modules.
+    banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
+    ...own,
+    define: { ...own.define, ...define },
+    esbuildArgs: { ...own.esbuildArgs, ...(aliases.length === 0 ? {} : { "--alias": aliases }) },
+  };
 }

@@ -68,8 +68,8 @@ export function deadLetterPath(place: {
   return `${deadLettersPrefix(place.function)}${segment(place.split)}/${segment(place.position)}.json`;
 }
 
-export function redrivePrefix(functionName: string): string {
-  return `redrive/${segment(functionName)}/`;
+export function redrivePrefix(functionName?: string): string {
+  return functionName === undefined ? "redrive/" : `redrive/${segment(functionName)}/`;
 }
 
 /** Redriven records of a function, numbered: a split of their own. */

@@ -195,7 +195,7 @@ describe("the packed package, installed into an empty project", () => {
     );
     expect(
       [...top].filter(
-        (name) => !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|local|shared))$/.test(name),
+        (name) => !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|infra|local|shared))$/.test(name),
       ),
     ).toEqual([]);
     expect(stdout).not.toMatch(/(?<!\.d)\.ts$/m);

@@ -8,13 +8,14 @@ import { bundleDefines } from "../../../shared/lambda/settings.ts";
 const root = path.resolve(import.meta.dirname, "../../..");
 const LIMIT_BYTES = 80 * 1024;
 
-/** As the constructs bundle an entry; the SDK, Powertools and packages of the user are left outside. */
-async function bundled(folder: string): Promise<Metafile["outputs"][string]["inputs"]> {
+/** As the constructs bundle event functions; the SDK, Powertools and packages of the user are left outside. */
+async function bundled(): Promise<Metafile["outputs"][string]["inputs"]> {
   const { metafile } = await build({
-    entryPoints: [path.join(root, "functions", folder, "handler.ts")],
+    entryPoints: [path.join(root, "functions/event/handler.ts")],
     absWorkingDir: root,
     ...{ bundle: true, minify: true, write: false, metafile: true, outdir: "out" },
     ...{ format: "esm", platform: "node", target: "node22", charset: "utf8" },
+    alias: { "tidemark-app-module": "./functions/app.ts" },
     define: { ...bundleDefines(describeApp(app)) },
     external: ["@aws-sdk/*", "@smithy/*", "@aws-lambda-powertools/*", "zod"],
   });
@@ -28,13 +29,13 @@ const own = (inputs: Metafile["outputs"][string]["inputs"]): [string, number][] 
 
 describe("the bundle of an event function", () => {
   test("holds less than 80 KB of Tidemark's own code", async () => {
-    const bytes = own(await bundled("on-time")).reduce((sum, [, size]) => sum + size, 0);
+    const bytes = own(await bundled()).reduce((sum, [, size]) => sum + size, 0);
     expect(bytes).toBeGreaterThan(20_000);
     expect(bytes).toBeLessThan(LIMIT_BYTES);
   });
 
   test("holds nothing of the other functions: no coordinator, no restore, no adapter of another place", async () => {
-    const strangers = own(await bundled("on-time")).filter(
+    const strangers = own(await bundled()).filter(
       // A few bytes are a constant or a type's trace.
       ([file, size]) => size > 100 && /shared\/(checkpoint|restore)\/|\/(file|heap|memory)\//.test(file),
     );

@@ -1,0 +1,154 @@
+/** What an app's alarms watch, and when they go off. */
+import { Duration } from "aws-cdk-lib";
+import {
+  Alarm,
+  ComparisonOperator,
+  type CreateAlarmOptions,
+  type IAlarmAction,
+  type IMetric,
+  Stats,
+  TreatMissingData,
+} from "aws-cdk-lib/aws-cloudwatch";
+import { Construct } from "constructs";
+import type { EventFunction } from "./event-function.ts";
+import { appMetric } from "./metrics.ts";
+
+export interface AlarmOptions {
+  /** What an alarm does when it goes off, and when it is over: `new SnsAction(topic)`. @default - alarms are seen in CloudWatch only */
+  readonly actions?: readonly IAlarmAction[];
+  /**
+   * How old the latest completed checkpoint may become. Without an interval in the app module there is no such alarm.
+   * @default - three intervals, and at least 15 minutes
+   */
+  readonly checkpointAge?: Duration;
+}
+
+/** @internal */
+export interface TidemarkAlarmsProps extends AlarmOptions {
+  readonly app: string;
+  /** Of the checkpoints. */
+  readonly intervalMs: number | undefined;
+  readonly functions: readonly { readonly deployed: EventFunction; readonly retention: Duration }[];
+}
+
+const CHECKPOINT_AGE_MIN = Duration.minutes(15);
+const INTERVALS_LATE = 3;
+
+/** Alarms by what they say, for actions of one's own: `flights.alarms.checkpointFailed.addAlarmAction(…)`. */
+export class TidemarkAlarms extends Construct {
+  /** A checkpoint was aborted: it took longer than its timeout, or an image was gone. */
+  readonly checkpointFailed: Alarm;
+  /** No checkpoint completed for too long, or the coordinator does not run. Undefined without an interval. */
+  readonly checkpointTooOld: Alarm | undefined;
+  /** A restore is asked for, runs or is held: events wait. */
+  readonly restoreRunning: Alarm;
+  /** A mapping is not what was deployed, or was disabled by hand. */
+  readonly mappingDrift: Alarm;
+  /** By the function's name. */
+  readonly functions: { readonly [functionName: string]: FunctionAlarms };
+
+  /** @internal */
+  constructor(scope: Construct, id: string, { app, intervalMs, functions, ...options }: TidemarkAlarmsProps) {
+    super(scope, id);
+    const { actions = [], checkpointAge } = options;
+    this.checkpointFailed = alarm(this, "CheckpointFailed", actions, appMetric(app, "checkpointFailed"), {
+      alarmDescription: `${app}: a checkpoint failed. Its log says why; the next one is taken as planned.`,
+      ...ONCE,
+    });
+    this.checkpointTooOld =
+      intervalMs === undefined
+        ? undefined
+        : alarm(this, "CheckpointTooOld", actions, appMetric(app, "checkpointAge"), {
+            alarmDescription: `${app}: no checkpoint completed for too long, or the coordinator does not run. Restores would replay more and more.`,
+            threshold: (checkpointAge ?? defaultAge(intervalMs)).toSeconds(),
+            comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluationPeriods: 2,
+            treatMissingData: TreatMissingData.BREACHING,
+          });
+    this.restoreRunning = alarm(this, "RestoreRunning", actions, appMetric(app, "restoreRunning", MINUTE), {
+      alarmDescription: `${app}: a restore is asked for, runs or is held. Events wait until it is over.`,
+      ...ONCE,
+    });
+    this.mappingDrift = alarm(this, "MappingDrift", actions, appMetric(app, "mappingDrift"), {
+      alarmDescription: `${app}: an event source mapping is not what was deployed, or is disabled. Set it back, or deploy again.`,
+      ...ONCE,
+      evaluationPeriods: 2,
+    });
+    this.functions = Object.fromEntries(
+      functions.map(({ deployed, retention }) => [
+        deployed.functionName,
+        functionAlarms(this, app, { deployed, retention, actions }),
+      ]),
+    );
+  }
+}
+
+export interface FunctionAlarms {
+  /** Events wait for half as long as the stream keeps them: what is not read by then is lost soon. */
+  readonly iteratorAge: Alarm;
+  /** A record was given up. */
+  readonly deadLetters: Alarm;
+  /** The source dropped records before they were folded. */
+  readonly holes: Alarm;
+  /** A split takes no more records: too many dead letters in a row. */
+  readonly splitStopped: Alarm;
+}
+
+function functionAlarms(
+  scope: Construct,
+  app: string,
+  {
+    deployed,
+    retention,
+    actions,
+  }: { readonly deployed: EventFunction; readonly retention: Duration; readonly actions: readonly IAlarmAction[] },
+): FunctionAlarms {
+  const name = deployed.functionName;
+  return {
+    iteratorAge: alarm(scope, `IteratorAge-${name}`, actions, deployed.metricIteratorAge(), {
+      alarmDescription: `${app}, ${name}: events wait for half of the stream's retention (${retention.toHumanString()}). They are lost when the other half is over.`,
+      threshold: retention.toMilliseconds() / 2,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: 1,
+    }),
+    deadLetters: alarm(scope, `DeadLetters-${name}`, actions, deployed.metricDeadLetters(), {
+      alarmDescription: `${app}, ${name}: a record became a dead letter. It can be put back once the function is repaired.`,
+      ...ONCE,
+    }),
+    holes: alarm(scope, `Holes-${name}`, actions, deployed.metricHoles(), {
+      alarmDescription: `${app}, ${name}: the source dropped records before they were folded. Checkpoints say which.`,
+      ...ONCE,
+    }),
+    splitStopped: alarm(scope, `SplitStopped-${name}`, actions, deployed.metricSplitsStopped(), {
+      alarmDescription: `${app}, ${name}: a split is stopped, since too many records in a row were given up. Nothing is lost: repair the function.`,
+      ...ONCE,
+    }),
+  };
+}
+
+const MINUTE = { period: Duration.minutes(1), statistic: Stats.MAXIMUM };
+
+const ONCE = {
+  threshold: 1,
+  comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+  evaluationPeriods: 1,
+};
+
+function defaultAge(intervalMs: number): Duration {
+  return Duration.millis(Math.max(INTERVALS_LATE * intervalMs, CHECKPOINT_AGE_MIN.toMilliseconds()));
+}
+
+function alarm(
+  scope: Construct,
+  id: string,
+  actions: readonly IAlarmAction[],
+  metric: IMetric,
+  options: CreateAlarmOptions,
+): Alarm {
+  const made = new Alarm(scope, id, { treatMissingData: TreatMissingData.NOT_BREACHING, ...options, metric });
+  if (actions.length > 0) {
+    made.addAlarmAction(...actions);
+    made.addOkAction(...actions);
+  }
+  return made;
+}

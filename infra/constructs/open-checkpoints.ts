@@ -1,0 +1,71 @@
+/** The bucket of an app's checkpoints: made, taken over or the user's own, and who may write to it. */
+import { Annotations, Stack } from "aws-cdk-lib";
+import { AnyPrincipal, Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
+import { Bucket, BucketPolicy, type IBucket } from "aws-cdk-lib/aws-s3";
+import type { Construct } from "constructs";
+import { CHECKPOINTS_PREFIX, GENERATIONS_PREFIX } from "../../shared/storage/object-paths.ts";
+import { acknowledge, REASONS } from "./acknowledge.ts";
+import { CheckpointBucket, type CheckpointBucketProps, type Checkpoints } from "./checkpoint-bucket.ts";
+
+export function openCheckpoints(
+  scope: Construct,
+  {
+    prefix,
+    existing,
+    ...props
+  }: Omit<CheckpointBucketProps, "root"> & {
+    readonly prefix: string;
+    readonly existing: string | IBucket | undefined;
+  },
+): Checkpoints {
+  const root = `${prefix}/`;
+  const bucket = bucketOf(scope, existing, { ...props, root });
+  return { bucket, root, url: `s3://${bucket.bucketName}/${prefix}` };
+}
+
+function bucketOf(scope: Construct, existing: string | IBucket | undefined, props: CheckpointBucketProps): IBucket {
+  if (existing === undefined) {
+    const made = new CheckpointBucket(scope, "Checkpoints", props);
+    acknowledge(made, "AwsSolutions-S1", REASONS.accessLogs);
+    return made as IBucket;
+  }
+  return typeof existing === "string" ? Bucket.fromBucketName(scope, "Checkpoints", existing) : existing;
+}
+
+/**
+ * Writing what a restore loads is writing state, so nobody does it but the functions whose work it is, whatever other
+ * policies allow; not even administrators, before they have changed the bucket's policy.
+ * @param ownPolicy the bucket is Tidemark's alone, and so is its policy
+ */
+export function protectCheckpoints(
+  scope: Construct,
+  { bucket, root }: Checkpoints,
+  { ownPolicy, writers }: { readonly ownPolicy: boolean; readonly writers: readonly string[] },
+): void {
+  const objects = [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX].map((prefix) => bucket.arnForObjects(`${root}${prefix}*`));
+  const onlyWriters = new PolicyStatement({
+    sid: "OnlyTidemarkWritesCheckpoints",
+    effect: Effect.DENY,
+    principals: [new AnyPrincipal()],
+    actions: ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject", "s3:ReplicateDelete", "s3:ReplicateObject"],
+    resources: objects,
+    conditions: { ArnNotEquals: { "aws:PrincipalArn": [...writers] } },
+  });
+  const onlyTls = new PolicyStatement({
+    sid: "OnlyTls",
+    effect: Effect.DENY,
+    principals: [new AnyPrincipal()],
+    actions: ["s3:*"],
+    resources: [bucket.bucketArn, bucket.arnForObjects("*")],
+    conditions: { Bool: { "aws:SecureTransport": "false" } },
+  });
+  if (ownPolicy) {
+    new BucketPolicy(scope, "CheckpointsPolicy", { bucket }).document.addStatements(onlyTls, onlyWriters);
+    return;
+  }
+  if (bucket.addToResourcePolicy(onlyWriters).statementAdded) return;
+  Annotations.of(scope).addWarningV2(
+    "tidemark:bucket-policy",
+    `The bucket of existing.bucket was not made in this CDK app, so its policy cannot be added to. Whoever may write to it can change what a restore loads: add this statement to its policy, or give the bucket by its name if it is Tidemark's alone: ${JSON.stringify(Stack.of(scope).resolve(onlyWriters.toStatementJson()))}`,
+  );
+}
