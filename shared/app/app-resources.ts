@@ -6,6 +6,7 @@ import type { Observer } from "../observer.ts";
 import type { Source } from "../source/source.ts";
 import type { StateBackend } from "../state/state-backend.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
+import type { Compression } from "../storage/compression.ts";
 import type { AppDescription } from "./app-description.ts";
 
 export interface AppResources {
@@ -20,4 +21,6 @@ export interface AppResources {
   readonly observe: Observer;
   /** How messages name a user's key. @default as it is */
   readonly nameKey?: KeyNamer;
+  /** @default gzip */
+  readonly compression?: Compression;
 }

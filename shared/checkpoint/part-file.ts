@@ -7,14 +7,12 @@
  * - Bytes and SHA-256 are those of the file as stored; a reader that came to the end has checked both, and the count.
  */
 import { createHash, type Hash } from "node:crypto";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip, createGzip } from "node:zlib";
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { fromAttribute, toAttribute } from "../json/attribute-value.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
+import { type Compression, gzip } from "../storage/compression.ts";
 import { MeasuredBody } from "../storage/measured-body.ts";
 import { partPath } from "../storage/object-paths.ts";
 import type { ManifestFile } from "./manifest.ts";
@@ -60,22 +58,21 @@ export async function writePart(
   checkpoint: number,
   name: string,
   lines: AsyncIterable<string>,
+  compression: Compression = gzip,
 ): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const gzip = createGzip({ level: 6 });
   const hash = createHash("sha256");
-  const body = new MeasuredBody(hashed(gzip, hash));
-  // A high-water mark of one: the next page is made only when the compressor took the last one.
-  const compressing = pipeline(Readable.from(lines, { highWaterMark: 1 }), gzip);
-  const storing = storage.write(partPath(checkpoint, name), body).finally(() => gzip.destroy());
-  const [compressed, stored] = await Promise.allSettled([compressing, storing]);
-  // What failed first made the other fail too: a compressor that was only cut off is not the cause.
-  if (compressed.status === "rejected" && !wasCutOff(compressed.reason)) throw compressed.reason;
-  if (stored.status === "rejected") throw stored.reason;
+  const compressed = compression.compress(lines);
+  const body = new MeasuredBody(hashed(compressed, hash));
+  try {
+    await storage.write(partPath(checkpoint, name), body);
+  } catch (thrown) {
+    body.throwOwnFailure();
+    throw thrown;
+  } finally {
+    // A storage that failed may have left off in the middle.
+    await compressed.return(undefined);
+  }
   return { bytes: body.bytes, sha256: hash.digest("hex") };
-}
-
-function wasCutOff(thrown: unknown): boolean {
-  return thrown instanceof Error && "code" in thrown && thrown.code === "ERR_STREAM_PREMATURE_CLOSE";
 }
 
 /**
@@ -87,20 +84,16 @@ export async function* readPart(
   storage: CheckpointStorage,
   checkpoint: number,
   file: ManifestFile,
+  compression: Compression = gzip,
 ): AsyncGenerator<PartItem, void> {
   const path = partPath(checkpoint, file.name);
   const object = await storage.read(path);
   if (object === undefined) throw damaged(checkpoint, file, "it is missing");
   const hash = createHash("sha256");
   const body = new MeasuredBody(object.body);
-  const gunzip = createGunzip();
-  const feeding = pipeline(Readable.from(hashed(body, hash), { highWaterMark: 1 }), gunzip);
-  // The reader of `gunzip` sees the same failure; a reader that stops early makes it fail for nobody.
-  feeding.catch(() => {});
-
   let items = 0;
   try {
-    for await (const line of linesOf(gunzip)) {
+    for await (const line of linesOf(compression.decompress(hashed(body, hash)))) {
       const item = decodePartItem(line);
       items += 1;
       yield item;
@@ -109,10 +102,7 @@ export async function* readPart(
     body.throwOwnFailure();
     if (thrown instanceof TidemarkError) throw thrown;
     throw damaged(checkpoint, file, `it cannot be read after ${items} items (${describeThrown(thrown)})`);
-  } finally {
-    gunzip.destroy();
   }
-  await feeding;
   if (body.bytes !== file.bytes) throw damaged(checkpoint, file, `it has ${body.bytes} bytes instead of ${file.bytes}`);
   if (hash.digest("hex") !== file.sha256) throw damaged(checkpoint, file, "its SHA-256 is another");
   if (items !== file.items) throw damaged(checkpoint, file, `it has ${items} items instead of ${file.items}`);

@@ -73,7 +73,7 @@ async function follow({ run, place, signal }: SliceWork): Promise<SliceProgress 
 /** Writes part after part; `lost`: another writer is on this slice. */
 async function goOn(work: SliceWork, begun: SliceProgress): Promise<"done" | "lost" | Interruption> {
   const { run, place, slices } = work;
-  const { clock, control, randomness, state, storage } = run.resources;
+  const { clock, compression, control, randomness, state, storage } = run.resources;
   const scope = { function: place.function, generation: run.generation };
   const writer = randomness.token();
   const pages = state.scan(scope, { index: place.slice, count: slices }, begun.cursor)[Symbol.asyncIterator]();
@@ -87,7 +87,7 @@ async function goOn(work: SliceWork, begun: SliceProgress): Promise<"done" | "lo
       const sequence = progress.parts.length;
       const name = partName({ function: place.function, slice: place.slice, sequence, writer });
       if (first !== undefined) {
-        const stored = await writePart(storage, place.checkpoint, name, part.lines(first, pages));
+        const stored = await writePart(storage, place.checkpoint, name, part.lines(first, pages), compression);
         part.file = { name, function: place.function, items: part.items, ...stored };
       }
       const next = part.progress(randomness.token());

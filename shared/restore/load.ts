@@ -122,11 +122,11 @@ export async function loadPart(scope: LoadScope, part: PartToLoad): Promise<Load
 
 /** @returns how many of the part's first items are in the generation: all of them, or those written by the deadline. */
 async function writeItems(scope: LoadScope, part: PartToLoad, before: number): Promise<number> {
-  const { state, randomness, storage } = scope.resources;
+  const { compression, state, randomness, storage } = scope.resources;
   const { target, checkpoint } = scope.plan;
   let index = 0;
   const writes = pMapIterable(
-    readPart(storage, checkpoint, part.file),
+    readPart(storage, checkpoint, part.file, compression),
     async (image) => {
       if (index++ < before) return true;
       if (isOver(scope)) return false;

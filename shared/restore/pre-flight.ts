@@ -103,11 +103,11 @@ export function checkWorkOf(
 
 /** Reads a part as the load will; its reader checks bytes, checksum and count. */
 export async function checkPart(
-  { storage }: AppResources,
+  { compression, storage }: AppResources,
   { checkpoint, file, stateVersionMax }: Pick<CheckWork, "checkpoint" | "file" | "stateVersionMax">,
 ): Promise<Problem | undefined> {
   try {
-    for await (const image of readPart(storage, checkpoint, file)) {
+    for await (const image of readPart(storage, checkpoint, file, compression)) {
       if (image.stateVersion > stateVersionMax) {
         return {
           kind: "choose-another-checkpoint",
