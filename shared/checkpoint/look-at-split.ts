@@ -2,10 +2,16 @@
  * The coordinator's look at what the source still holds: it keeps `freshAt` of quiet splits young, finds the end of
  * closed ones, and measures the lag. It saves a later alarm, never a checkpoint: a source out of reach is told to the
  * observer, and the checkpoint goes on without the look.
+ *
+ * Invariant: a look keeps a split fresh only while nothing that came since it was fresh can have expired unseen ◆.
  */
 import type { AppResources } from "../app/app-resources.ts";
+import { EXPIRY_MARGIN_MS } from "../control/begin.ts";
+import { expiredHole } from "../control/hole.ts";
+import { spillHoles } from "../control/hole-items.ts";
 import { isClean, type Split } from "../control/split.ts";
 import { noteLook, type SplitPlace } from "../control/split-steps.ts";
+import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown } from "../errors.ts";
 
 /** @returns the split as noted, or as it was. */
@@ -21,7 +27,28 @@ export async function lookAtSplit(resources: AppResources, place: SplitPlace, re
     observe({ type: "lag", ...place, milliseconds });
   }
   if (look.holdsRecords || !isClean(read)) return read;
-  return (await noteLook(control, place, { read, nowMs, ended: look.ended })) ?? read;
+  if (!(await mayHaveMissed(resources, place, read, nowMs))) {
+    return (await noteLook(control, place, { read, nowMs, ended: look.ended })) ?? read;
+  }
+  // The next batch notes it. After the end there is none.
+  if (!look.ended) return read;
+  const hole = expiredHole({ after: read.position });
+  const holes = await spillHoles(control, place, read, [...read.holes, hole]);
+  const noted = await noteLook(control, place, { read, nowMs, ended: true, holes });
+  if (noted !== undefined) observe({ type: "hole", ...place, hole });
+  return noted ?? read;
+}
+
+/** ◆ Whether records may have come and expired since the split was last known to be fresh. */
+async function mayHaveMissed(
+  { sourceOf }: AppResources,
+  place: SplitPlace,
+  { freshAt }: Split,
+  nowMs: number,
+): Promise<boolean> {
+  if (place.split === REDRIVE_SPLIT) return false;
+  const retentionMs = await sourceOf(place.function).retentionMs();
+  return retentionMs !== undefined && freshAt < nowMs - retentionMs + EXPIRY_MARGIN_MS;
 }
 
 /** Whether the source has dropped all of `(position, attemptedTo]`: no batch will ever make this split clean. */

@@ -28,8 +28,8 @@ export function droppedHole(range: { readonly after: Position; readonly to: Posi
   return { cause: "dropped", ...range };
 }
 
-/** The source may have expired records that nobody saw: `(position, first)`. */
-export function expiredHole(range: { readonly after: Position; readonly before: Position }): Hole {
+/** The source may have expired records that nobody saw: `(position, first)`, or all to the end of the split. */
+export function expiredHole(range: { readonly after: Position; readonly before?: Position }): Hole {
   return { cause: "expired", ...range };
 }
 

@@ -191,20 +191,33 @@ export function giveUpTail(
   });
 }
 
-/** Coordinator: the source was seen to hold nothing after `position`, and perhaps to have ended. */
+/**
+ * Coordinator: the source was seen to hold nothing after `position`, and perhaps to have ended. `holes`: with one for
+ * what may have expired before this look.
+ */
 export function noteLook(
   store: ControlStore,
   place: SplitPlace,
-  step: { readonly read: Split; readonly nowMs: number; readonly ended: boolean },
+  step: {
+    readonly read: Split;
+    readonly nowMs: number;
+    readonly ended: boolean;
+    readonly holes?: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
+  },
 ): Promise<Split | undefined> {
+  const { read, nowMs, ended, holes } = step;
   return write(store, place, {
     conditions: [
-      compare("position", "=", step.read.position),
-      compare("gen", "=", step.read.gen),
-      compare("freshAt", "<=", step.nowMs),
+      compare("position", "=", read.position),
+      compare("gen", "=", read.gen),
+      holes === undefined ? compare("freshAt", "<=", nowMs) : compare("freshAt", "=", read.freshAt),
       compareAttributes("position", ">=", "attemptedTo"),
     ],
-    set: [assign("freshAt", step.nowMs), ...(step.ended ? [assign("ended", true)] : [])],
+    set: [
+      assign("freshAt", nowMs),
+      ...(ended ? [assign("ended", true)] : []),
+      ...(holes === undefined ? [] : [assign("holes", json(holes.inline)), assign("holeItems", json(holes.items))]),
+    ],
   });
 }
 

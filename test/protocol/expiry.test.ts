@@ -85,6 +85,41 @@ describe("a tried batch expires", () => {
   });
 });
 
+describe("records come and expire unseen, and then the coordinator looks", () => {
+  /** Records 3 to 5 came after the last batch and are gone; nothing follows them yet. */
+  async function looked(more: { readonly ended?: boolean } = {}): Promise<TestWorld> {
+    const world = hourly("abcab");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 40);
+    Object.assign(world.source.splits.get("s") ?? {}, more);
+    await world.checkpoint();
+    return world;
+  }
+
+  it("finding nothing: the next batch notes the hole all the same", async () => {
+    const world = await looked();
+    world.split("s", "c");
+    Object.assign(world.source.splits.get("s") ?? {}, { arrivalTimeMs: () => world.clock.ms, trimmedTo: 5 });
+    await world.deliver("s", 6, 6);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(6) }]);
+    expect(world.ofType("hole")).toHaveLength(1);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("finding the split's end: the look notes the hole, which reaches to the end", async () => {
+    const world = await looked({ ended: true });
+    const hole = { cause: "expired", after: at(2) };
+    expect(await world.itemOf("s")).toMatchObject({ position: at(2), ended: true, holes: [hole] });
+    expect(world.ofType("hole")).toMatchObject([{ hole }]);
+    // It lies after the cut, so it is none of the checkpoint's.
+    expect((await readManifestOf(world, 1)).functions[0]?.splits[0]).toMatchObject({ position: at(2), holes: [] });
+    await world.checkpoint();
+    expect(world.ofType("hole")).toHaveLength(1);
+  });
+});
+
 describe("no hole is noted", () => {
   it("for a quiet shard older than the retention, at which the coordinator has looked meanwhile", async () => {
     const world = hourly("ab");
