@@ -1,0 +1,16 @@
+/**
+ * One invocation, as the stores see it. What it sends can be lost with it, or arrive long after it.
+ */
+export class Process {
+  readonly name: string;
+  readonly startedAtMs: number;
+  /** Nothing that it sends from here on reaches a store, and nothing reaches it. */
+  dead = false;
+  /** It sleeps for as long as it may be: a zombie. */
+  stalled = false;
+
+  constructor(name: string, startedAtMs: number) {
+    this.name = name;
+    this.startedAtMs = startedAtMs;
+  }
+}

@@ -1,0 +1,53 @@
+/** The function of every history: a key's state is the list of the events that were folded into it. */
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
+import type { JsonValue } from "../../shared/json/json-value.ts";
+import type { SimulatedEvent } from "./simulated-source.ts";
+
+export const FUNCTION = "log";
+
+/** Version 1 is the ids with blanks between; version 2 an object around it. */
+type State = string | { readonly ids: string };
+
+export interface UserCode {
+  /** Called by `handle` before it folds; may throw. */
+  act(id: string): void;
+}
+
+const schema: StandardSchemaV1<unknown, SimulatedEvent> = {
+  "~standard": {
+    version: 1,
+    vendor: "simulation",
+    validate: (value) => {
+      const event = value as SimulatedEvent;
+      return event.key === undefined ? { issues: [{ message: "a key is required" }] } : { value: event };
+    },
+  },
+};
+
+export function recordingFunction(code: UserCode, version: 1 | 2): FunctionDefinition<SimulatedEvent, State> {
+  const initial: State = version === 1 ? "" : { ids: "" };
+  return defineFunction({
+    name: FUNCTION,
+    event: schema,
+    key: (event) => event.key as string,
+    state: {
+      version,
+      initial: () => initial,
+      ...(version === 1 ? {} : { upgrade: { 1: (ids: string) => ({ ids }) } }),
+    },
+    handle: (state, { id, clear }) => {
+      code.act(id);
+      if (clear) return null;
+      const ids = typeof state === "string" ? state : state.ids;
+      const more = ids === "" ? id : `${ids} ${id}`;
+      return typeof state === "string" ? more : { ids: more };
+    },
+  });
+}
+
+/** The ids in a stored state of either version. */
+export function idsIn(state: JsonValue): readonly string[] {
+  const ids = typeof state === "string" ? state : (state as { readonly ids: string }).ids;
+  return ids === "" ? [] : ids.split(" ");
+}

@@ -1,0 +1,139 @@
+/**
+ * What a history is about: its workload, what can go wrong and how often. Each seed switches a few things on, so that
+ * those it has meet often; all of them at once would seldom get anywhere.
+ */
+import type { Choices } from "./choices.ts";
+import { FAULTS, type Fault, type Treatment } from "./scheduler.ts";
+
+export interface SplitPlan {
+  readonly split: string;
+  /** A letter an event, its key; a capital clears the key, `!` is refused by the schema. */
+  readonly letters: string;
+  /** Splits that it comes after. */
+  readonly parents: readonly string[];
+  /** Events that are there at the start; the others arrive one by one. */
+  readonly early: number;
+}
+
+export interface Setup {
+  readonly mode: "exactly-once" | "at-least-once";
+  readonly splits: readonly SplitPlan[];
+  /** Keys are those of all splits, or each split has its own. */
+  readonly sharedKeys: boolean;
+  readonly mappings: number;
+  readonly batchMax: number;
+  readonly caches: boolean;
+  readonly slices: number;
+  readonly retained: number;
+  readonly triesMax: number;
+  readonly maxConsecutiveDeadLetters: number;
+  /** Ids of events that `handle` throws at, until the function is repaired. */
+  readonly poison: ReadonlySet<string>;
+  /** Ids of events that kill the process in `handle`, until then. */
+  readonly killers: ReadonlySet<string>;
+  readonly redrives: number;
+  /** Some processes run code of an older state version. */
+  readonly versions: boolean;
+  /** The source forgets what is older than a day. */
+  readonly expiry: boolean;
+  /** Ages that the clock jumps by. */
+  readonly jumpsMs: readonly number[];
+  /** Tombstones are written, so that no invocation may outlive the age at which they are removed. */
+  readonly clears: boolean;
+  readonly checkpoints: number;
+  readonly restores: number;
+  /** At the end: a checkpoint though one has completed, and a restore of the latest. */
+  readonly lastCheckpoint: boolean;
+  readonly lastRestore: boolean;
+  readonly duplicates: number;
+  readonly kills: number;
+  readonly actions: number;
+  /** How often something new begins instead of a call being let through. */
+  readonly eagerness: number;
+  readonly faultsMax: number;
+  readonly treatment: Treatment;
+}
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+
+export function drawSetup(choices: Choices): Setup {
+  const one = <Of>(...of: readonly Of[]): Of => of[choices.below(of.length)] as Of;
+  const sometimes = (probability: number): boolean => choices.chance(probability);
+
+  const sharedKeys = !sometimes(0.3);
+  const clears = sometimes(0.3);
+  // A split that stopped goes on once the function is repaired, which does nothing for a record that is no event.
+  const stops = sometimes(0.1);
+  const refuses = !stops && sometimes(0.15);
+  const keys = one("ab", "a", "abc");
+  const letters = (length: number): string => {
+    let text = "";
+    for (let index = 0; index < length; index += 1) {
+      const key = keys[choices.below(keys.length)] as string;
+      if (refuses && sometimes(0.25)) text += "!";
+      else text += clears && sometimes(0.3) ? key.toUpperCase() : key;
+    }
+    return text;
+  };
+  const resharding = sometimes(0.15);
+  const count = resharding ? one(2, 3) : one(2, 1, 3);
+  const splits: SplitPlan[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const length = 1 + choices.below(index === 0 ? 5 : 4);
+    splits.push({
+      split: "stu"[index] as string,
+      letters: letters(length),
+      parents: resharding && index > 0 ? ["s"] : [],
+      early: length - choices.below(length + 1),
+    });
+  }
+  const ids = splits.flatMap(({ split, letters }) => [...letters].map((_, index) => `${split}${index + 1}`));
+  const some = (probability: number): ReadonlySet<string> =>
+    sometimes(probability)
+      ? new Set([ids[choices.below(ids.length)], ids[choices.below(ids.length)]] as string[])
+      : new Set();
+
+  const poison = some(stops ? 0.8 : 0.15);
+  const killers = some(0.1);
+  const expiry = sometimes(0.15);
+  const minutes = sometimes(0.3) ? [11 * MINUTE_MS] : [];
+  const hours = sometimes(0.15) ? [80 * MINUTE_MS] : [];
+  const days = expiry ? [25 * HOUR_MS, 13 * HOUR_MS] : [];
+  const faulty = sometimes(0.75);
+  const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
+  return {
+    mode: sometimes(0.12) ? "at-least-once" : "exactly-once",
+    splits,
+    sharedKeys,
+    mappings: sometimes(0.2) ? 2 : 1,
+    batchMax: one(2, 3, 1),
+    caches: sometimes(0.3),
+    slices: one(1, 1, 2),
+    retained: one(2, 1, 3),
+    triesMax: one(2, 3),
+    maxConsecutiveDeadLetters: stops ? 1 : 100,
+    poison,
+    killers,
+    redrives: sometimes(0.1) ? 2 : 0,
+    versions: sometimes(0.1),
+    expiry,
+    jumpsMs: [...minutes, ...hours, ...days],
+    clears,
+    checkpoints: one(1, 1, 2, 3),
+    restores: one(0, 0, 0, 1, 1, 2),
+    lastCheckpoint: sometimes(0.4),
+    lastRestore: sometimes(0.15),
+    duplicates: sometimes(0.3) ? 2 : 0,
+    kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
+    actions: 3 + choices.below(10),
+    eagerness: one(0.1, 0.2, 0.4),
+    faultsMax: faults.length === 0 ? 0 : 1 + choices.below(4),
+    treatment: {
+      switching: one(0.05, 0.2, 0.5, 1),
+      faultiness: one(0.05, 0.02, 0.15),
+      faults,
+      stalling: one(0, 0, 0.03, 0.1),
+    },
+  };
+}
