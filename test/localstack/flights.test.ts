@@ -15,6 +15,7 @@ import flightsApp from "../../functions/app.ts";
 import { kinesisEvents } from "../../shared/source/kinesis/kinesis-events.ts";
 import { positionOf } from "../../shared/source/kinesis/kinesis-position.ts";
 import { generationText, itemKey } from "../../shared/state/dynamodb/state-table.ts";
+import { destroyStack } from "../support/localstack-utils/cdk.ts";
 import { localStackClients } from "../support/localstack-utils/clients.ts";
 import { DeployedApp, invoke } from "../support/localstack-utils/deployed-app.ts";
 import { withFaultyDynamoDB } from "../support/localstack-utils/faulty-dynamodb.ts";
@@ -76,6 +77,8 @@ afterAll(async () => {
   await stream?.stop();
   await deployed?.close();
   shell.close();
+  // What reads a stream of so many records takes half a processor from the tests after these.
+  await destroyStack("TidemarkExample");
   clients.close();
   await rm(folder, { recursive: true, force: true });
 });
@@ -195,11 +198,13 @@ describe("the example on LocalStack", () => {
   });
 
   it("takes checkpoints by its schedule while flights flow", async () => {
-    const first = await untilCompleted(0);
     stream.letIn(0.55);
+    const options = { timeoutMs: WAIT_MS, pollMs: 1_000 };
+    const taken = await waitUntil("a checkpoint of some state, which nobody has asked for", options, async () =>
+      (await deployed.completed()).find(({ keys }) => keys > 0),
+    );
+    expect(taken.savepoint).toBeUndefined();
     expect(stream.arrived).toBeLessThan(stream.flights);
-    const manifest = await deployed.manifest(first);
-    expect(manifest.savepoint).toBeUndefined();
   });
 
   it("takes a checkpoint of bad state, once state is broken by the README's lines and by hand", async () => {

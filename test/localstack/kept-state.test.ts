@@ -14,7 +14,7 @@ import { compare } from "../../cli/demo/compare.ts";
 import { truthAtCut } from "../../cli/demo/truth.ts";
 import flightsApp from "../../functions/app.ts";
 import { untilActive } from "../support/kinesis-local.ts";
-import { deployStack, type StackOutputs } from "../support/localstack-utils/cdk.ts";
+import { deployStack, destroyStack, type StackOutputs } from "../support/localstack-utils/cdk.ts";
 import { localStackClients } from "../support/localstack-utils/clients.ts";
 import { DeployedApp, invoke } from "../support/localstack-utils/deployed-app.ts";
 import { runCommand } from "../support/localstack-utils/run-command.ts";
@@ -95,6 +95,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stream?.stop();
   await current?.close();
+  for (const stack of ["First", "Second", "Third"]) await destroyStack(stack);
   await clients.kinesis.send(new DeleteStreamCommand({ StreamName: STREAM }));
   clients.close();
   await rm(folder, { recursive: true, force: true });

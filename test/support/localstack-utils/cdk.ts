@@ -1,8 +1,9 @@
-/** Deploys and destroys stacks as their users do: by the CDK's command line. */
+/** Deploys stacks as their users do, by the CDK's command line, and has them gone afterwards. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { runCommand } from "./run-command.ts";
+import { runCommand, tryCommand } from "./run-command.ts";
+import { WAIT_MS, waitUntil } from "./wait-until.ts";
 
 const CDK = "npx cdk --ci --require-approval never --no-notices --progress events";
 
@@ -27,13 +28,18 @@ export async function deployStack(stack: string, app: CdkApp = {}): Promise<Stac
   }
 }
 
-export async function destroyStack(stack: string, app: CdkApp = {}): Promise<void> {
-  const folder = await mkdtemp(path.join(tmpdir(), "tidemark-cdk-"));
-  try {
-    await runCommand(`${CDK} destroy ${stack} --force --output '${folder}/out' ${flagsOf(app)}`);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+/**
+ * Deletes a stack, as `cdk destroy` does after a synthesis that nobody needs here. On LocalStack its tables go too, whatever
+ * is to be retained, and a bucket that holds something stays.
+ */
+export async function destroyStack(stack: string): Promise<void> {
+  await runCommand(`aws cloudformation delete-stack --stack-name ${stack}`);
+  await waitUntil(`the stack ${stack} is gone`, { timeoutMs: WAIT_MS, pollMs: 1_000 }, async () => {
+    const { stdout, code } = await tryCommand(
+      `aws cloudformation describe-stacks --stack-name ${stack} --query 'Stacks[0].StackStatus' --output text`,
+    );
+    return code !== 0 || /^DELETE_(COMPLETE|FAILED)/.test(stdout);
+  });
 }
 
 function flagsOf({ command, context = {} }: CdkApp): string {

@@ -1,0 +1,3 @@
+import { countingApp } from "./counting-app.ts";
+
+export default countingApp("fan-out-4");
