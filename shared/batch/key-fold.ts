@@ -15,7 +15,7 @@ import type { FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
 import type { KeyNamer } from "../function/name-key.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
-import { freezeDeep } from "../json/freeze-deep.ts";
+import { freezeDeep, freezeNext } from "../json/freeze-deep.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
 import { ABSENT, type Image, type StateItem } from "../state/state-item.ts";
 import type { PreparedBatch } from "./prepare.ts";
@@ -108,7 +108,7 @@ export class KeyFold {
   /** The item to write, named `v`. */
   toItem(v: string): StateItem {
     const { scope } = this;
-    return {
+    const item: StateItem = {
       key: this.key,
       generation: scope.generation,
       v,
@@ -117,13 +117,9 @@ export class KeyFold {
       applied: scope.exactlyOnce
         ? { ...this.base?.applied, [scope.split]: this.lastPosition }
         : (this.base?.applied ?? {}),
-      ...this.beforeOfItem(),
     };
-  }
-
-  private beforeOfItem(): { before?: Image } {
-    if (this.beforeFold !== undefined) return { before: this.toImage(this.beforeFold.value) };
-    return this.before === undefined ? {} : { before: this.before };
+    const before = this.beforeFold === undefined ? this.before : this.toImage(this.beforeFold.value);
+    return before === undefined ? item : { ...item, before };
   }
 
   private toImage(working: Working): Image {
@@ -161,7 +157,7 @@ export class KeyFold {
     const { definition } = this.scope;
     const before = this.beforeFold as { value: Working };
     try {
-      const nextBefore = this.accept(await this.handle(before.value, index));
+      const nextBefore = this.accept(await this.handle(before.value, index), before.value);
       const next = await this.handle(this.state, index);
       this.keep(next, index);
       before.value = nextBefore;
@@ -171,14 +167,14 @@ export class KeyFold {
   }
 
   private keep(next: unknown, index: number): void {
-    this.state = this.accept(next);
+    this.state = this.accept(next, this.state);
     this.folded.push(index);
   }
 
-  private accept(next: unknown): Working {
+  private accept(next: unknown, previous: Working): Working {
     if (next === undefined) checkState(this.scope.definition.name, this.key, next, this.scope.nameKey);
     // Frozen at once: a fold that changes it in place and then throws must leave the events before it as they were.
-    return next === null ? undefined : freezeDeep(next);
+    return next === null ? undefined : freezeNext(next, previous);
   }
 }
 

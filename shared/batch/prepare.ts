@@ -50,13 +50,14 @@ export class PreparedBatch {
   readonly keys: string[] = [];
   private readonly scope: PrepareScope;
   private readonly events: unknown[] = [];
-  private readonly keyIndexes: number[] = [];
+  private readonly keyIndexes: Int32Array;
   private readonly keyIndexOf = new Map<string, number>();
   private readonly noEvents = new Map<number, NoEvent>();
 
   constructor(scope: PrepareScope, records: readonly SourceRecord[]) {
     this.scope = scope;
     this.records = records;
+    this.keyIndexes = new Int32Array(records.length);
   }
 
   /** Which of {@link keys} record `index` belongs to; undefined: it is no event. */
@@ -97,17 +98,15 @@ export class PreparedBatch {
       keyIndex = this.keys.push(key) - 1;
       this.keyIndexOf.set(key, keyIndex);
     }
-    this.keyIndexes.push(keyIndex);
+    this.keyIndexes[this.length++] = keyIndex;
     this.events.push(event);
-    this.length += 1;
   }
 
   addNoEvent(noEvent: NoEvent): void {
     this.noEvents.set(this.length, noEvent);
     this.thrownAt = noEvent.kind === "thrown";
-    this.keyIndexes.push(NO_KEY);
+    this.keyIndexes[this.length++] = NO_KEY;
     this.events.push(undefined);
-    this.length += 1;
   }
 }
 

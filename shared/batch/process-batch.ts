@@ -244,15 +244,17 @@ class Batch {
     { keys }: PreparedBatch,
   ): Promise<{ readonly items: ReadonlyMap<string, StateItem>; readonly fromCache: ReadonlySet<string> }> {
     const { cache, definition, resources } = this.engine;
+    const place = { function: definition.name, generation };
+    if (cache === undefined) return { items: await resources.state.load(place, keys), fromCache: NOT_CACHED };
     const items = new Map<string, StateItem>();
     for (const key of keys) {
-      const cached = cache?.get(key);
+      const cached = cache.get(key);
       if (cached !== undefined) items.set(key, cached);
     }
     const fromCache = new Set(items.keys());
     const unknown = keys.filter((key) => !items.has(key));
     if (unknown.length > 0) {
-      const loaded = await resources.state.load({ function: definition.name, generation }, unknown);
+      const loaded = await resources.state.load(place, unknown);
       for (const [key, item] of loaded) items.set(key, item);
     }
     return { items, fromCache };
@@ -390,6 +392,8 @@ class Batch {
     return { position, tries: thrown instanceof StoppedError ? 0 : before + 1, error: describeThrown(thrown) };
   }
 }
+
+const NOT_CACHED: ReadonlySet<string> = new Set();
 
 function asFunctionError(thrown: unknown): TidemarkError {
   if (thrown instanceof TidemarkError) return thrown;

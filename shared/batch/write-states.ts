@@ -43,6 +43,12 @@ export interface Written {
   readonly conflicts: number;
 }
 
+/** A write under way: what its item is, and whether the backend took it. */
+interface Attempt {
+  readonly item: StateItem;
+  readonly written: boolean | Promise<boolean>;
+}
+
 export async function writeStates(
   scope: WriteScope,
   folds: Iterable<KeyFold>,
@@ -50,16 +56,27 @@ export async function writeStates(
 ): Promise<Written> {
   const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
   const faults: unknown[] = [];
-  await pMap(
-    folds,
-    async (fold) => {
+  const giveUp = (fold: KeyFold, fault: unknown): void => {
+    scope.cache?.forget(fold.key);
+    faults.push(fault);
+  };
+  /** Tries each key once, when there is room for it, and names those that are not done by that: on the heap, hardly any. */
+  function* unfinished(): Generator<readonly [KeyFold, Attempt | undefined]> {
+    for (const fold of folds) {
+      if (faults.length > 0) return;
+      if (fold.folded.length === 0) continue;
       try {
-        if (faults.length === 0) await writeKey(scope, fold, progress);
+        const attempt = tryWrite(scope, fold, progress);
+        if (attempt?.written !== true) yield [fold, attempt];
+        else scope.cache?.put(attempt.item);
       } catch (fault) {
-        scope.cache?.forget(fold.key);
-        faults.push(fault);
+        giveUp(fold, fault);
       }
-    },
+    }
+  }
+  await pMap(
+    unfinished(),
+    ([fold, attempt]) => finishKey(scope, fold, attempt, progress).catch((fault) => giveUp(fold, fault)),
     { concurrency: WRITES_IN_FLIGHT_MAX },
   );
   if (faults.length > 0) throw faults[0];
@@ -68,40 +85,57 @@ export async function writeStates(
 
 export type Progress = { -readonly [name in keyof Written]: Written[name] };
 
-async function writeKey(scope: WriteScope, first: KeyFold, progress: Progress): Promise<void> {
-  let fold: KeyFold = first;
+/** Begins to write what was folded; undefined: not as it is, for the reason that {@link cutShort} finds. */
+function tryWrite(scope: WriteScope, fold: KeyFold, progress: Progress): Attempt | undefined {
+  if (progress.failure !== undefined && reaches(fold, progress.failure.index)) return undefined;
+  let item: StateItem;
+  try {
+    item = seal(scope, fold);
+  } catch {
+    return undefined;
+  }
+  progress.triedTo = laterOf(progress.triedTo, fold.lastPosition);
+  return { item, written: scope.state.write(scope.definition.name, item, fold.base?.v) };
+}
+
+/** From the first attempt on until the key is written, or nothing of it is to be written any more. */
+async function finishKey(
+  scope: WriteScope,
+  first: KeyFold,
+  begun: Attempt | undefined,
+  progress: Progress,
+): Promise<void> {
+  const place = { function: scope.definition.name, generation: scope.generation };
+  let fold = first;
+  let attempt = begun;
   let pauseMs = CONFLICT_PAUSE_MS;
   for (;;) {
-    if (progress.failure !== undefined && reaches(fold, progress.failure.index)) {
-      fold = await foldAgain(scope, fold.key, fold.base, first.folded, progress);
-      continue;
+    if (attempt === undefined) {
+      fold = await cutShort(scope, fold, progress);
+    } else {
+      if (await attempt.written) {
+        scope.cache?.put(attempt.item);
+        return;
+      }
+      progress.conflicts += 1;
+      scope.cache?.forget(fold.key);
+      const reloaded = (await scope.state.load(place, [fold.key])).get(fold.key);
+      if (reloaded?.v === attempt.item.v) {
+        scope.cache?.put(attempt.item);
+        return;
+      }
+      if (scope.clock.now() >= scope.deadlineMs) {
+        throw new TidemarkError(
+          "retry",
+          `Other writers kept changing key ${scope.nameKey(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
+        );
+      }
+      fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);
+      await scope.clock.sleep(scope.randomness.fraction() * pauseMs);
+      pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
     }
     if (fold.folded.length === 0) return;
-    const item = await sealOrLocate(scope, fold, progress);
-    if (item === undefined) continue;
-    progress.triedTo = laterOf(progress.triedTo, fold.lastPosition);
-    if (await scope.state.write(scope.definition.name, item, fold.base?.v)) {
-      scope.cache?.put(item);
-      return;
-    }
-    progress.conflicts += 1;
-    scope.cache?.forget(fold.key);
-    const reloaded = (
-      await scope.state.load({ function: scope.definition.name, generation: scope.generation }, [fold.key])
-    ).get(fold.key);
-    if (reloaded?.v === item.v) {
-      scope.cache?.put(item);
-      return;
-    }
-    if (scope.clock.now() >= scope.deadlineMs) {
-      throw new TidemarkError(
-        "retry",
-        `Other writers kept changing key ${scope.nameKey(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
-      );
-    }
-    fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);
-    await scope.clock.sleep(scope.randomness.fraction() * pauseMs);
-    pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
+    attempt = tryWrite(scope, fold, progress);
   }
 }
 
@@ -136,30 +170,34 @@ function fail(progress: Progress, failure: NonNullable<Written["failure"]>): voi
 }
 
 /**
- * The item to write; or, where the state is none that can be stored, the first record that made it so becomes the
- * batch's failure. The checks run once a key and batch; only then is each event's state checked by itself.
+ * The fold without its last events: those from the batch's first failure on. Where there is none yet, the fold's state is
+ * none that can be stored, and the first record that made it so becomes that failure. The checks run once a key and
+ * batch; only then is each event's state checked by itself.
  */
-async function sealOrLocate(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<StateItem | undefined> {
-  const v = scope.newVersion();
-  try {
-    return seal(scope, fold, v);
-  } catch (refusal) {
-    const stepwise = new KeyFold(scope, fold.key, fold.base);
-    for (const index of fold.folded) {
-      await stepwise.fold(index);
-      try {
-        seal(scope, stepwise, v);
-      } catch (thrown) {
-        fail(progress, { index, thrown });
-        return undefined;
-      }
-    }
-    throw refusal;
+async function cutShort(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<KeyFold> {
+  if (progress.failure === undefined || !reaches(fold, progress.failure.index)) {
+    await failWhereRefused(scope, fold, progress);
   }
+  return foldAgain(scope, fold.key, fold.base, fold.folded, progress);
 }
 
-function seal(scope: WriteScope, fold: KeyFold, v: string): StateItem {
-  const item = fold.toItem(v);
+async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<void> {
+  const stepwise = new KeyFold(scope, fold.key, fold.base);
+  for (const index of fold.folded) {
+    await stepwise.fold(index);
+    try {
+      seal(scope, stepwise);
+    } catch (thrown) {
+      fail(progress, { index, thrown });
+      return;
+    }
+  }
+  // Only a handler that is not deterministic comes here: what it returned at first cannot be stored.
+  seal(scope, fold);
+}
+
+function seal(scope: WriteScope, fold: KeyFold): StateItem {
+  const item = fold.toItem(scope.newVersion());
   scope.state.refuseOversized(scope.definition.name, item);
   return item;
 }

@@ -25,6 +25,8 @@ const wrap = (record: SourceRecord): SourceRecord => ({
   payload: new Redriven(record.payload as RedriveLetter),
 });
 
+const isRedriven = ({ payload }: SourceRecord): boolean => payload instanceof Redriven;
+
 function unwrap(record: SourceRecord): SourceRecord {
   const letter = redrivenLetter(record);
   return letter === undefined ? record : { ...record, payload: letter };
@@ -39,15 +41,14 @@ export function withRedrive(source: Source, redrive: Source): Source {
 }
 
 function bothEvents(source: SourceEvents, redrive: SourceEvents): SourceEvents {
-  const of = (record: SourceRecord): SourceEvents => (redrivenLetter(record) === undefined ? source : redrive);
   return {
     parse(event) {
       if (!isRedriveEvent(event)) return source.parse(event);
       const { split, records } = redrive.parse(event);
       return { split, records: records.map(wrap) };
     },
-    decode: (record) => of(record).decode(unwrap(record)),
-    dump: (record) => of(record).dump(unwrap(record)),
+    decode: (record) => (isRedriven(record) ? redrive.decode(unwrap(record)) : source.decode(record)),
+    dump: (record) => (isRedriven(record) ? redrive.dump(unwrap(record)) : source.dump(record)),
     undump: (dumped) => source.undump(dumped),
     toEvent: ({ split, records }) =>
       split === REDRIVE_SPLIT

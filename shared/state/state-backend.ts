@@ -35,10 +35,10 @@ export interface StateBackend {
   load(scope: StateScope, keys: readonly string[]): Promise<Map<string, StateItem>>;
   /**
    * Writes an item if its key still has the item named `expected` (undefined: still has none).
-   * @returns whether it was written; false changes nothing.
+   * @returns whether it was written; false changes nothing. No promise where nothing has to be waited for.
    * @throws TidemarkError `fix-function` when the state outgrows the backend's limit; nothing was written.
    */
-  write(functionName: string, item: StateItem, expected: string | undefined): Promise<boolean>;
+  write(functionName: string, item: StateItem, expected: string | undefined): boolean | Promise<boolean>;
   /** Removes an item if it is still the one named `v`. */
   remove(scope: StateScope, key: string, v: string): Promise<boolean>;
   /** One slice of a generation's items, page by page, strongly consistent, going on after `cursor`. */

@@ -21,10 +21,6 @@ interface Generation {
 
 const PAGE_ITEMS_DEFAULT = 1_000;
 
-/** A native promise may be awaited by any number of callers: answering costs no allocation. */
-const YES = Promise.resolve(true);
-const NO = Promise.resolve(false);
-
 export class HeapStateBackend implements StateBackend {
   readonly itemBytesMax = undefined;
   readonly #functions = new Map<string, Map<number, Generation>>();
@@ -53,18 +49,18 @@ export class HeapStateBackend implements StateBackend {
     return Promise.resolve(found);
   }
 
-  write(functionName: string, item: StateItem, expected: string | undefined): Promise<boolean> {
+  write(functionName: string, item: StateItem, expected: string | undefined): boolean {
     const generation = this.#generation(functionName, item.generation);
     const entry = generation.entries.get(item.key);
-    if (entry?.item.v !== expected) return NO;
+    if (entry?.item.v !== expected) return false;
     if (entry === undefined) generation.entries.set(item.key, { ordinal: generation.ordinals++, item });
     else entry.item = item;
-    return YES;
+    return true;
   }
 
   remove(scope: StateScope, key: string, v: string): Promise<boolean> {
     const { entries } = this.#generation(scope.function, scope.generation);
-    return entries.get(key)?.item.v === v && entries.delete(key) ? YES : NO;
+    return Promise.resolve(entries.get(key)?.item.v === v && entries.delete(key));
   }
 
   async *scan(
@@ -96,7 +92,7 @@ export class HeapStateBackend implements StateBackend {
       if (generation < scope.generation) generations?.delete(generation);
     }
     this.#lastGeneration = Number.NaN;
-    return YES;
+    return Promise.resolve(true);
   }
 
   #generation(functionName: string, generation: number): Generation {
