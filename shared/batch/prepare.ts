@@ -49,7 +49,7 @@ export class PreparedBatch {
   /** The distinct keys, in the order of their first events. */
   readonly keys: string[] = [];
   private readonly scope: PrepareScope;
-  private readonly events: unknown[] = [];
+  private readonly events: unknown[];
   private readonly keyIndexes: Int32Array;
   private readonly keyIndexOf = new Map<string, number>();
   private readonly noEvents = new Map<number, NoEvent>();
@@ -57,6 +57,7 @@ export class PreparedBatch {
   constructor(scope: PrepareScope, records: readonly SourceRecord[]) {
     this.scope = scope;
     this.records = records;
+    this.events = new Array(records.length);
     this.keyIndexes = new Int32Array(records.length);
   }
 
@@ -92,21 +93,26 @@ export class PreparedBatch {
     return { key, split, position, eventTimeMs: arrivalTimeMs, replay };
   }
 
-  addEvent(event: unknown, key: string): void {
-    let keyIndex = this.keyIndexOf.get(key);
-    if (keyIndex === undefined) {
-      keyIndex = this.keys.push(key) - 1;
-      this.keyIndexOf.set(key, keyIndex);
-    }
-    this.keyIndexes[this.length++] = keyIndex;
-    this.events.push(event);
+  /** @throws what `checkKey` throws; nothing was added then */
+  addEvent(event: unknown, key: unknown): void {
+    // What is no text is none of these keys either, and is refused.
+    const keyIndex = this.keyIndexOf.get(key as string) ?? this.addKey(key);
+    this.keyIndexes[this.length] = keyIndex;
+    this.events[this.length++] = event;
+  }
+
+  /** Checked when it comes first: most events of a batch have a key that came before. */
+  private addKey(selected: unknown): number {
+    const key = checkKey(this.scope.definition.name, selected, this.scope.nameKey);
+    const keyIndex = this.keys.push(key) - 1;
+    this.keyIndexOf.set(key, keyIndex);
+    return keyIndex;
   }
 
   addNoEvent(noEvent: NoEvent): void {
     this.noEvents.set(this.length, noEvent);
     this.thrownAt = noEvent.kind === "thrown";
     this.keyIndexes[this.length++] = NO_KEY;
-    this.events.push(undefined);
   }
 }
 
@@ -159,14 +165,12 @@ function addValidated(
     batch.addNoEvent({ kind: "refused", record, error: validation.error });
     return;
   }
-  let key: string;
+  const { event } = validation;
   try {
-    key = checkKey(scope.definition.name, scope.definition.key(validation.event), scope.nameKey);
+    batch.addEvent(event, scope.definition.key(event));
   } catch (thrown) {
     batch.addNoEvent({ kind: "thrown", record, thrown });
-    return;
   }
-  batch.addEvent(validation.event, key);
 }
 
 function unreadable(functionName: string, thrown: unknown): TidemarkError {

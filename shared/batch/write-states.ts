@@ -6,6 +6,7 @@
  * - A state is written only over the very item it was computed from.
  * - A write whose condition failed may be our own, applied before its answer was lost: the reloaded `v` tells.
  * - All writes are answered before this returns or throws, so that the End may lower `attemptedTo`.
+ * - States are checked before any is written: nothing from the record on that made one unfit is written.
  * - A record at which the user's code throws in a second fold ends the batch there: nothing after it is written any more.
  */
 import pMap from "p-map";
@@ -51,10 +52,17 @@ interface Attempt {
 
 export async function writeStates(
   scope: WriteScope,
-  folds: Iterable<KeyFold>,
+  allFolds: readonly KeyFold[],
   failed: Written["failure"],
 ): Promise<Written> {
+  const folds = allFolds.filter(({ folded }) => folded.length > 0);
   const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
+  const items: (StateItem | undefined)[] = [];
+  for (const fold of folds) {
+    const item = seal(scope, fold);
+    if (item === undefined) await failWhereRefused(scope, fold, progress);
+    items.push(item);
+  }
   const faults: unknown[] = [];
   const giveUp = (fold: KeyFold, fault: unknown): void => {
     scope.cache?.forget(fold.key);
@@ -62,11 +70,10 @@ export async function writeStates(
   };
   /** Tries each key once, when there is room for it, and names those that are not done by that: on the heap, hardly any. */
   function* unfinished(): Generator<readonly [KeyFold, Attempt | undefined]> {
-    for (const fold of folds) {
+    for (const [index, fold] of folds.entries()) {
       if (faults.length > 0) return;
-      if (fold.folded.length === 0) continue;
       try {
-        const attempt = tryWrite(scope, fold, progress);
+        const attempt = tryWrite(scope, fold, items[index], progress);
         if (attempt?.written !== true) yield [fold, attempt];
         else scope.cache?.put(attempt.item);
       } catch (fault) {
@@ -85,15 +92,14 @@ export async function writeStates(
 
 export type Progress = { -readonly [name in keyof Written]: Written[name] };
 
-/** Begins to write what was folded; undefined: not as it is, for the reason that {@link cutShort} finds. */
-function tryWrite(scope: WriteScope, fold: KeyFold, progress: Progress): Attempt | undefined {
-  if (progress.failure !== undefined && reaches(fold, progress.failure.index)) return undefined;
-  let item: StateItem;
-  try {
-    item = seal(scope, fold);
-  } catch {
-    return undefined;
-  }
+/** Begins to write what was folded; undefined: not all of it is to be written, or can be. */
+function tryWrite(
+  scope: WriteScope,
+  fold: KeyFold,
+  item: StateItem | undefined,
+  progress: Progress,
+): Attempt | undefined {
+  if (item === undefined || reachesFailure(fold, progress)) return undefined;
   progress.triedTo = laterOf(progress.triedTo, fold.lastPosition);
   return { item, written: scope.state.write(scope.definition.name, item, fold.base?.v) };
 }
@@ -111,7 +117,8 @@ async function finishKey(
   let pauseMs = CONFLICT_PAUSE_MS;
   for (;;) {
     if (attempt === undefined) {
-      fold = await cutShort(scope, fold, progress);
+      if (!reachesFailure(fold, progress)) await failWhereRefused(scope, fold, progress);
+      fold = await foldAgain(scope, fold.key, fold.base, fold.folded, progress);
     } else {
       if (await attempt.written) {
         scope.cache?.put(attempt.item);
@@ -135,11 +142,13 @@ async function finishKey(
       pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
     }
     if (fold.folded.length === 0) return;
-    attempt = tryWrite(scope, fold, progress);
+    attempt = tryWrite(scope, fold, seal(scope, fold), progress);
   }
 }
 
-const reaches = (fold: KeyFold, index: number): boolean => (fold.folded.at(-1) ?? -1) >= index;
+/** Whether events were folded that come after the batch's first failure. */
+const reachesFailure = ({ folded }: KeyFold, { failure }: Progress): boolean =>
+  failure !== undefined && (folded.at(-1) ?? -1) >= failure.index;
 
 /** Folds a key's events anew, up to the batch's first failure; a throw becomes that failure. */
 export async function foldAgain(
@@ -170,33 +179,35 @@ function fail(progress: Progress, failure: NonNullable<Written["failure"]>): voi
 }
 
 /**
- * The fold without its last events: those from the batch's first failure on. Where there is none yet, the fold's state is
- * none that can be stored, and the first record that made it so becomes that failure. The checks run once a key and
- * batch; only then is each event's state checked by itself.
+ * Makes the first record by which a state became one that cannot be stored the batch's failure. States are checked once
+ * a key and batch, and before any is written; only here, after each event.
  */
-async function cutShort(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<KeyFold> {
-  if (progress.failure === undefined || !reaches(fold, progress.failure.index)) {
-    await failWhereRefused(scope, fold, progress);
-  }
-  return foldAgain(scope, fold.key, fold.base, fold.folded, progress);
-}
-
 async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<void> {
   const stepwise = new KeyFold(scope, fold.key, fold.base);
   for (const index of fold.folded) {
     await stepwise.fold(index);
     try {
-      seal(scope, stepwise);
+      toStorable(scope, stepwise);
     } catch (thrown) {
       fail(progress, { index, thrown });
       return;
     }
   }
   // Only a handler that is not deterministic comes here: what it returned at first cannot be stored.
-  seal(scope, fold);
+  toStorable(scope, fold);
 }
 
-function seal(scope: WriteScope, fold: KeyFold): StateItem {
+/** The item to write; undefined: its state cannot be stored. */
+function seal(scope: WriteScope, fold: KeyFold): StateItem | undefined {
+  try {
+    return toStorable(scope, fold);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws TidemarkError `fix-function` */
+function toStorable(scope: WriteScope, fold: KeyFold): StateItem {
   const item = fold.toItem(scope.newVersion());
   scope.state.refuseOversized(scope.definition.name, item);
   return item;

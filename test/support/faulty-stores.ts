@@ -133,7 +133,8 @@ export class FaultyProcess {
         if (typeof member !== "string" || !CALLS.has(member)) return method.bind(target);
         return (...given: unknown[]) => {
           const run = (again: readonly unknown[] = given): unknown => Reflect.apply(method, target, again);
-          if (!ITERATED.has(member)) return this.#call(name, member, given, run as never);
+          // A store may answer without a promise; what this process hears is always one.
+          if (!ITERATED.has(member)) return this.#call(name, member, given, async (again) => run(again));
           return this.#iterate(name, member, given, run as never);
         };
       },
