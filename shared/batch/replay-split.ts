@@ -46,7 +46,7 @@ export interface ReplayAnswer {
 }
 
 export async function replaySplit(engine: BatchEngine, request: ReplayRequest): Promise<ReplayAnswer> {
-  const { clock, control, randomness } = engine.resources;
+  const { clock, control, observe, randomness } = engine.resources;
   const place: SplitPlace = { function: engine.definition.name, split: request.split };
   let replayedRecords = 0;
   let pauseMs = RETRY_PAUSE_MS;
@@ -76,8 +76,10 @@ export async function replaySplit(engine: BatchEngine, request: ReplayRequest): 
       until !== undefined &&
       !(await engine.source.reader.holdsAny(request.split, { after: split.position, to: until }))
     ) {
-      const holes = [...split.holes, droppedHole({ after: split.position, to: until })];
-      await giveUpReplay(control, place, { ...split, until }, await spillHoles(control, place, split, holes));
+      const hole = droppedHole({ after: split.position, to: until });
+      const holes = await spillHoles(control, place, split, [...split.holes, hole]);
+      const given = await giveUpReplay(control, place, { ...split, until }, holes);
+      if (given !== undefined) observe({ type: "hole", ...place, hole });
     } else if (pass.records > 0) {
       pauseMs = RETRY_PAUSE_MS;
     } else {

@@ -48,7 +48,9 @@ export function checkpointsToDelete({ kept, isLive, retained, needed }: Retentio
 /** Checkpoints that no retention may touch, whatever their age. */
 export function neededCheckpoints(control: Control, kept: RetentionView["kept"]): Set<number> {
   const needed = new Set(Object.values(control.pins));
-  const { restore, restoredFrom } = control;
+  const { restore, restoredFrom, requested } = control;
+  // A restore that finishes takes every pin with it, also that of one that is asked for and not begun.
+  if (requested !== undefined && requested.refused === undefined) needed.add(requested.checkpoint);
   if (restore !== undefined && restore.finishedAtMs === undefined) needed.add(restore.checkpoint);
   const hasOwn = kept.some(({ generation }) => generation === control.gen);
   if (restoredFrom !== undefined && !hasOwn) needed.add(restoredFrom.checkpoint);

@@ -118,7 +118,13 @@ export async function carryOnRequest(
       ...{ token, allowNonRestoredState, deadlineMs: options.deadlineMs, partConcurrency: PART_CONCURRENCY },
       ...(options.workers === undefined ? {} : { workers: options.workers }),
     });
-    if (typeof checked === "string") return { outcome: checked, id: token, checkpoint };
+    if (checked === "unfinished") return { outcome: checked, id: token, checkpoint };
+    if (checked === "superseded") {
+      // Pinned above, or noted by a worker, after what took its place had cleared both up.
+      await forgetChecks(store, token);
+      await unpinCheckpoint(store, token);
+      return { outcome: checked, id: token, checkpoint };
+    }
     report = await recordChecked(resources, { checkpoint, token, checked, requested: true, ...(hold && { hold }) });
   } catch (thrown) {
     if (!(thrown instanceof TidemarkError) || thrown.kind === "retry" || thrown.kind === "report-bug") throw thrown;
@@ -136,7 +142,7 @@ export async function carryOnRequest(
 
 /**
  * Tells a restore that is held, or is still on its way to its hold, to go on to the end.
- * @throws TidemarkError `fix-configuration` when no restore is under way that is to be held
+ * @throws TidemarkError `fix-configuration` when no restore is under way that is to be held; `retry` when it was replaced
  */
 export async function goOnWithRestore(resources: AppResources): Promise<RestoreReport> {
   const { clock, control: store } = resources;
@@ -148,7 +154,16 @@ export async function goOnWithRestore(resources: AppResources): Promise<RestoreR
       `No restore is under way that is to be held, so none can go on. ${plan === undefined ? "Nothing is being restored." : `The restore of checkpoint ${plan.checkpoint} goes on by itself.`} A restore is held when it was asked for with "until".`,
     );
   }
-  if (plan.wentOnAtMs === undefined) await recordGoOn(store, plan.token, clock.now());
+  if (plan.wentOnAtMs === undefined && !(await recordGoOn(store, plan.token, clock.now()))) {
+    // Said before, by another or by ourselves, the answer lost; or another restore came first.
+    const now = (await readControl(store))?.restore;
+    if (now?.token !== plan.token || now.wentOnAtMs === undefined) {
+      throw new TidemarkError(
+        "retry",
+        `The restore of checkpoint ${plan.checkpoint} was not told to go on: another restore took its place just before. Look at the status.`,
+      );
+    }
+  }
   const { token: id, checkpoint, target: generation, functions } = plan;
   return { outcome: "going-on", id, checkpoint, generation, functions };
 }

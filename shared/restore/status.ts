@@ -32,6 +32,8 @@ export interface RestoreStatus {
   readonly generation?: number;
   /** Why it was refused. */
   readonly reason?: string;
+  /** Another restore that was asked for while this one is under way, and has not taken its place. */
+  readonly requested?: Pick<RestoreStatus, "phase" | "id" | "checkpoint" | "reason">;
   /** Where it is held, or will be. */
   readonly hold?: RestoreHold;
   /** While `checking`: the parts that were read through. */
@@ -48,18 +50,20 @@ export interface RestoreStatus {
 }
 
 /**
- * The restore that is asked for or under way, or the last one.
+ * The restore that is under way, else the one that is asked for, else the last one.
  * Cost: one read of control, one GET of the manifest, one query for each function and one for the parts.
  */
 export async function restoreStatus(resources: AppResources): Promise<RestoreStatus> {
   const control = await readControl(resources.control);
-  if (control?.requested !== undefined) return requestStatus(resources, control.requested);
   const plan = control?.restore;
+  const request = control?.requested;
+  if (request !== undefined && control?.phase !== "REPLAYING") return requestStatus(resources, request);
   if (control === undefined || plan === undefined) return { phase: "none", partsLoaded: 0, partsTotal: 0, splits: [] };
   const { checkpoint, target, token: id } = plan;
   const finished = plan.finishedAtMs !== undefined;
   const status = {
     ...{ id, checkpoint, generation: target },
+    ...(request === undefined ? {} : { requested: requestOf(request) }),
     ...(plan.hold === undefined ? {} : { hold: plan.hold }),
     ...(control.mappingsOff === undefined || finished ? {} : { mappingsOff: Object.keys(control.mappingsOff) }),
     splits: await splitsOf(resources, target),
@@ -84,6 +88,11 @@ export async function restoreStatus(resources: AppResources): Promise<RestoreSta
 function phaseOf(control: Control, plan: RestorePlan): RestoreStatus["phase"] {
   if (control.gen < plan.target) return "loading";
   return plan.heldAtMs !== undefined && plan.wentOnAtMs === undefined ? "held" : "replaying";
+}
+
+function requestOf({ token: id, checkpoint, refused }: RequestedRestore): NonNullable<RestoreStatus["requested"]> {
+  if (refused === undefined) return { phase: "checking", id, checkpoint };
+  return { phase: "refused", id, checkpoint, reason: refused.message };
 }
 
 async function requestStatus(resources: AppResources, request: RequestedRestore): Promise<RestoreStatus> {

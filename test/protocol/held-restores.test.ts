@@ -81,6 +81,21 @@ describe("a restore that is held", () => {
     await expectExactlyOnce(world);
   });
 
+  it("replays a split that nobody has read yet up to the time as well, and gives it to its mapping afterwards", async () => {
+    const world = await setup();
+    await world.ask({ until: minute(45) });
+    expect(await run(world)).toMatchObject({ restore: { outcome: "held" } });
+    expect(await positions(world)).toMatchObject({ t: at(3), u: at(2) });
+    await expectExactlyOnce(world);
+    await goOnWithRestore(world.resources());
+    expect(await run(world)).toMatchObject({ restore: { outcome: "finished" } });
+    await expectOneLiveGeneration(world);
+    await settled(world.deliver("u", 1, 2));
+    await world.drain();
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+
   it("at a position: that split stays there, the others where the generation before was", async () => {
     const world = await setup();
     await world.ask({ checkpoint: 1, until: { positions: { log: { s: at(3) } } } });
@@ -140,7 +155,25 @@ describe("a restore that is held", () => {
     const world = await setup();
     await expect(goOnWithRestore(world.resources())).rejects.toThrow(/Nothing is being restored/);
   });
+
+  it("does not say that it goes on when another restore took its place just before", async () => {
+    const world = await setup();
+    await world.ask({ until: minute(25) });
+    await run(world);
+    const slow = world.start();
+    const gate = slow.pauseAt(({ given }) => isGoingOn(given[1]));
+    const going = goOnWithRestore(world.resources(slow));
+    await gate.reached;
+    await world.ask({ until: minute(15) });
+    await run(world);
+    gate.release();
+    await expect(going).rejects.toMatchObject({ kind: "retry" });
+    expect(await run(world)).toMatchObject({ restore: { outcome: "held" } });
+  });
 });
+
+const isGoingOn = (write: unknown): boolean =>
+  JSON.stringify((write as { readonly set?: unknown } | undefined)?.set ?? []).includes("wentOnAtMs");
 
 async function act(world: TestWorld, process: FaultyProcess): Promise<void> {
   await run(world, process);

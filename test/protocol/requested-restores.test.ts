@@ -3,6 +3,11 @@
  * with the event source mappings off meanwhile; and one that goes wrong at any call of any of them.
  */
 import { describe, expect, it } from "vitest";
+import { path, value } from "../../shared/control/conditional-write.ts";
+import { CONTROL_KEY } from "../../shared/control/item-keys.ts";
+import { checkedParts } from "../../shared/restore/check-parts.ts";
+import { restoreStatus } from "../../shared/restore/status.ts";
+import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { everyCall, settled } from "../support/every-call.ts";
 import type { Fault, FaultyProcess } from "../support/faulty-stores.ts";
 import { expectAllResolved, expectExactlyOnce, expectOneLiveGeneration, expectPromise } from "../support/oracle.ts";
@@ -118,18 +123,7 @@ describe("a restore that is asked for", () => {
   it("is refused with its reason when a part was altered, and everything runs on", async () => {
     const world = await setup();
     await world.ask({ checkpoint: 1 });
-    for await (const { path } of world.stores.storage.list("chk-0000000001/")) {
-      if (path.endsWith("manifest.json")) continue;
-      const object = await world.stores.storage.read(path);
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of object?.body ?? []) chunks.push(Uint8Array.from(chunk, (byte) => byte ^ 1));
-      await world.stores.storage.write(
-        path,
-        (async function* () {
-          yield* chunks;
-        })(),
-      );
-    }
+    await alterParts(world, 1);
     await world.runCoordinator({ mappings: world.mappings });
     const { phase, requested, pins, maxGen } = await world.control();
     expect({ phase, pins, maxGen }).toEqual({ phase: "RUNNING", pins: {}, maxGen: 1 });
@@ -166,6 +160,51 @@ describe("a restore that is asked for", () => {
     expect(world.mappings.turns).toEqual(["log off"]);
   });
 
+  it("that was replaced while it was checked leaves neither a pin nor a note of its parts", async () => {
+    const world = await setup();
+    await world.drain();
+    const second = await world.checkpoint();
+    const first = await world.ask({ checkpoint: 1 });
+    // As a restore leaves it that finishes meanwhile: the check has to pin again.
+    await world.stores.control.update(CONTROL_KEY, { conditions: [], set: [[path("pins"), value({})]] });
+    const slow = world.start();
+    const gate = slow.pauseAt(({ given }) => JSON.stringify(given[1] ?? {}).includes('"pinned"'));
+    const stalled = settled(world.runCoordinator({ process: slow, mappings: world.mappings }));
+    await gate.reached;
+    const { id } = await world.ask({ checkpoint: second });
+    gate.release();
+    await stalled;
+    expect((await world.control()).pins).toEqual({ [id ?? ""]: second });
+    expect(await checkedParts(world.stores.control, first.id ?? "")).toEqual(new Map());
+  });
+
+  it("that was refused does not hide the restore that is under way", async () => {
+    const world = await setup();
+    await world.drain();
+    const second = await world.checkpoint();
+    await world.ask({ checkpoint: 1 });
+    const dying = () => world.start(({ step }) => (step === "flip control" ? "dies before" : undefined));
+    await settled(world.runCoordinator({ process: dying(), mappings: world.mappings }));
+    const running = await restoreStatus(world.resources());
+    expect(running).toMatchObject({ phase: "loading", checkpoint: 1 });
+    const asked = await world.ask({ checkpoint: second });
+    expect(await restoreStatus(world.resources())).toMatchObject({
+      ...{ phase: "loading", id: running.id, checkpoint: 1 },
+      requested: { phase: "checking", id: asked.id, checkpoint: second },
+    });
+    await alterParts(world, second);
+    await settled(world.runCoordinator({ process: dying(), mappings: world.mappings }));
+    expect(await restoreStatus(world.resources())).toMatchObject({
+      ...{ phase: "loading", id: running.id, checkpoint: 1 },
+      requested: {
+        phase: "refused",
+        id: asked.id,
+        checkpoint: second,
+        reason: expect.stringContaining("cannot be restored"),
+      },
+    });
+  });
+
   it("keeps what it owes a mapping when a coordinator is slow to forget what the restore before it owed", async () => {
     const world = await setup();
     await world.ask({ checkpoint: 1 });
@@ -187,6 +226,22 @@ describe("a restore that is asked for", () => {
     expect(world.mappings.isOn("log")).toBe(true);
   });
 });
+
+async function alterParts({ stores: { storage } }: TestWorld, checkpoint: number): Promise<void> {
+  for await (const { path: name } of storage.list(checkpointFolder(checkpoint))) {
+    if (name === manifestPath(checkpoint)) continue;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of (await storage.read(name))?.body ?? []) {
+      chunks.push(Uint8Array.from(chunk, (byte) => byte ^ 1));
+    }
+    await storage.write(
+      name,
+      (async function* () {
+        yield* chunks;
+      })(),
+    );
+  }
+}
 
 const isForgetting = (write: unknown): boolean =>
   (write as { readonly remove?: readonly (readonly string[])[] } | undefined)?.remove?.[0]?.[0] === "mappingsOff";

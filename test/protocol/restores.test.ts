@@ -307,7 +307,9 @@ describe("a source that no longer has the records", () => {
     await settled(carried);
     await world.carryOn();
     await expectOneLiveGeneration(world, 2);
-    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "dropped", after: at(3), to: at(6) }]);
+    const hole = { cause: "dropped", after: at(3), to: at(6) };
+    expect((await world.itemOf("s"))?.holes).toEqual([hole]);
+    expect(world.ofType("hole")).toMatchObject([{ function: "log", split: "s", hole }]);
     await world.drain();
     await world.checkpoint();
     await expectPromise(world);

@@ -146,4 +146,12 @@ describe("what retention deletes", () => {
     expect(neededCheckpoints({ ...control, restore, restoredFrom }, kept)).toEqual(new Set([1, 2, 3]));
     expect(checkpointsToDelete({ ...view, retained: 1, needed: new Set([1, 2]) })).toEqual([3]);
   });
+
+  test("is not what a restore is asked for whose pin another restore took with it, unless that was refused", () => {
+    const control = { gen: 3, maxGen: 3, phase: "RUNNING", epoch: 4, mode: "exactly-once", pins: {} } as const;
+    const requested = { token: "r", checkpoint: 2, requestedAtMs: 0, allowNonRestoredState: false };
+    expect(neededCheckpoints({ ...control, requested }, kept)).toEqual(new Set([2]));
+    const refused = { kind: "choose-another-checkpoint", message: "altered", atMs: 1 };
+    expect(neededCheckpoints({ ...control, requested: { ...requested, refused } }, kept)).toEqual(new Set());
+  });
 });
