@@ -1,12 +1,11 @@
 /** What happens in the demo, act by act. */
-import type { Engine } from "../../local/engine.ts";
 import { TidemarkError } from "../../shared/errors.ts";
-import type { JsonValue } from "../../shared/json/json-value.ts";
+import { allStates } from "./all-states.ts";
 import { type BadDeploy, deployBadVersion } from "./bad-deploy.ts";
+import { readCheckpoint } from "./checkpoint-content.ts";
 import { type Crash, crashInMidBatch } from "./crash.ts";
-import { type Restored, readCheckpoint, restoreCheckpoint } from "./restored.ts";
+import { type Restored, restoreCheckpoint } from "./restored.ts";
 import { HASH_CHAIN, ON_TIME, type Stage } from "./stage.ts";
-import type { States } from "./truth.ts";
 import type { Computed } from "./verdict.ts";
 
 export interface Apps {
@@ -45,7 +44,10 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
   );
   feed.letIn(0.85);
   const restored = await restoreCheckpoint(stage, bad.lastGood, apps.good);
-  const checkpoint = await readCheckpoint(stage, bad.lastGood, temporaryFolder);
+  const checkpoint = await readCheckpoint(
+    { storageUrl: stage.engine.storageUrl, app: stage.engine.app.name, checkpoint: bad.lastGood },
+    temporaryFolder,
+  );
 
   narrator.act("5. The rest of the flights.");
   feed.letIn(0.95);
@@ -71,8 +73,8 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
     bad,
     restored,
     computed: {
-      onTime: await allStates(stage.engine, ON_TIME),
-      hashChain: await allStates(stage.engine, HASH_CHAIN),
+      onTime: await allStates((cursor) => stage.engine.statePage(ON_TIME, cursor)),
+      hashChain: await allStates((cursor) => stage.engine.statePage(HASH_CHAIN, cursor)),
       checkpoint,
     },
   };
@@ -80,16 +82,4 @@ export async function tellStory(stage: Stage, apps: Apps, temporaryFolder: strin
 
 function isAllFolded({ feed, watch }: Stage): boolean {
   return feed.toCome === 0 && watch.progress?.phase === "RUNNING" && watch.foldedByAll >= feed.flights;
-}
-
-/** One state an airport. */
-async function allStates(engine: Engine, functionName: string): Promise<States> {
-  const states: States = new Map<string, JsonValue>();
-  let cursor: string | undefined;
-  do {
-    const page = await engine.statePage(functionName, cursor);
-    for (const { key, state } of page.states) states.set(key, state);
-    cursor = page.cursor;
-  } while (cursor !== undefined);
-  return states;
 }

@@ -35,7 +35,9 @@ export function truthAtCut(splits: readonly CutSplit[], temporaryFolder: string)
 }
 
 /** The states of `on-time` in a checkpoint, by the statement with which anybody can read them. */
-export function onTimeOfCheckpoint(files: readonly string[], temporaryFolder: string): Promise<States> {
+export async function onTimeOfCheckpoint(files: readonly string[], temporaryFolder: string): Promise<States> {
+  // One of no state at all has no parts, and DuckDB reads no empty list.
+  if (files.length === 0) return new Map();
   return withDuckDB({ temporaryFolder }, (connection) =>
     statesOf(
       connection,
@@ -54,6 +56,7 @@ export function onTimeOfCheckpoint(files: readonly string[], temporaryFolder: st
 /** The states of any function in a checkpoint. */
 export async function statesOfCheckpoint(files: readonly string[], temporaryFolder: string): Promise<States> {
   const states: States = new Map();
+  if (files.length === 0) return states;
   await withDuckDB({ temporaryFolder }, async (connection) => {
     const sql = `SELECT Item->>'$.key.S', Item->'$.state' FROM ${parts(files)}`;
     for await (const [key, json] of keyedJson(connection, sql)) states.set(key, fromAttribute(JSON.parse(json)));

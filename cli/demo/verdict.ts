@@ -1,9 +1,9 @@
 /** Holds what Tidemark computed against what others compute from the same flights. */
 
 import { chainTruth } from "./chain-truth.ts";
+import type { CheckpointContent } from "./checkpoint-content.ts";
 import { airportsOf, type Comparison, compare, identicalIn } from "./compare.ts";
 import type { DataSet, DealtSplit } from "./data.ts";
-import type { CheckpointContent } from "./restored.ts";
 import { type States, truthAtCut, truthOfOriginal } from "./truth.ts";
 
 export interface Computed {
