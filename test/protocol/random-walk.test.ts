@@ -7,7 +7,8 @@ import { expect, it } from "vitest";
 import type { Call, Fault } from "../support/faulty-stores.ts";
 import { completedCheckpoints, expectAllResolved, expectExactlyOnce, expectPromise } from "../support/oracle.ts";
 import { Scheduler } from "../support/scheduler.ts";
-import { MINUTE_MS, numberAt, SeededRandomness, TestWorld } from "../support/test-world.ts";
+import { SeededRandomness } from "../support/seeded-randomness.ts";
+import { MINUTE_MS, numberAt, TestWorld } from "../support/test-world.ts";
 
 const WALKS = Number(process.env.TIDEMARK_WALKS ?? 200);
 const FIRST_SEED = Number(process.env.TIDEMARK_WALK_SEED ?? 1);

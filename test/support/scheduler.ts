@@ -7,7 +7,7 @@
 import { setImmediate } from "node:timers/promises";
 import { settled } from "./every-call.ts";
 import type { FaultyProcess } from "./faulty-stores.ts";
-import type { SeededRandomness } from "./test-world.ts";
+import type { SeededRandomness } from "./seeded-randomness.ts";
 
 interface Actor {
   readonly process: FaultyProcess;

@@ -26,7 +26,7 @@ import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
 import { redrive } from "../../shared/dead-letter/redrive.ts";
 import { openRedriveSource } from "../../shared/dead-letter/redrive-source.ts";
 import { withRedrive } from "../../shared/dead-letter/with-redrive.ts";
-import type { Clock, Randomness } from "../../shared/environment.ts";
+import type { Clock } from "../../shared/environment.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
@@ -41,6 +41,7 @@ import { HeapStateBackend } from "../../shared/state/heap/heap-state-backend.ts"
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
 import { FaultyProcess, type Stores } from "./faulty-stores.ts";
 import { at, ListSource, type ListSplit, numberAt } from "./list-source.ts";
+import { SeededRandomness } from "./seeded-randomness.ts";
 
 export const START_MS = Date.parse("2026-01-01T00:00:00Z");
 export const MINUTE_MS = 60_000;
@@ -57,30 +58,6 @@ export class ManualClock implements Clock {
   async sleep(ms: number): Promise<void> {
     this.ms += ms;
     await this.planned.shift()?.();
-  }
-}
-
-/** mulberry32: small, and the same everywhere. */
-export class SeededRandomness implements Randomness {
-  #state: number;
-  #tokens = 0;
-  readonly #seed: number;
-  constructor(seed: number) {
-    this.#seed = seed;
-    this.#state = seed;
-  }
-  fraction(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  }
-  token(): string {
-    this.#tokens += 1;
-    return `t${this.#seed}x${this.#tokens}`;
-  }
-  below(end: number): number {
-    return Math.floor(this.fraction() * end);
   }
 }
 
