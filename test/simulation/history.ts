@@ -37,7 +37,7 @@ import { type Method, Scheduler } from "./scheduler.ts";
 import { drawSetup, HOUR_MS, MINUTE_MS, type Setup } from "./setup.ts";
 import { at, numberAt, SimulatedSource, type SimulatedSplit } from "./simulated-source.ts";
 import { promise, Violation } from "./violation.ts";
-import { PortStores, type Watcher, type WorldStores } from "./world-stores.ts";
+import { PortStores, type StoresSurroundings, type WorldStores } from "./world-stores.ts";
 
 const START_MS = Date.parse("2026-01-01T00:00:00Z");
 /** Longer than any invocation lives and any request is on its way: what forgetting tombstones relies on. */
@@ -50,7 +50,7 @@ export interface HistoryOptions {
   readonly coverage: Coverage;
   readonly tell?: ((line: string) => void) | undefined;
   /** What the history runs on. @default the heap adapters, at the ports */
-  readonly open?: (scheduler: Scheduler, watcher: Watcher) => WorldStores;
+  readonly open?: (surroundings: StoresSurroundings) => WorldStores;
   readonly settle?: "microtasks" | "event loop";
   /** @default drawn */
   readonly setup?: Setup;
@@ -119,8 +119,8 @@ export class History {
     this.monitor = new Monitor(coverage);
     this.monitor.committed = (n, manifest) => void this.#unread.push([n, manifest]);
     this.monitor.splitWritten = (name, split, before) => this.#splitWritten(name, split, before);
-    const open = options.open ?? ((scheduler, watcher) => new PortStores(scheduler, watcher));
-    this.stores = open(this.scheduler, this.monitor);
+    const open = options.open ?? (({ scheduler, watcher }) => new PortStores(scheduler, watcher));
+    this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });
     this.source = new SimulatedSource(setup, this.nowMs);
     const code = { act: (id: string) => this.#act(id) };
     this.#definitions = (setup.versions ? ([1, 2] as const) : ([1] as const)).map(
@@ -426,8 +426,7 @@ export class History {
     this.#start(
       `L${this.#names + 1}`,
       async (process) => {
-        const { storage } = this.stores.open(process);
-        const clock = { now: () => this.nowMs, sleep: (ms: number) => this.#sleep(process, ms) };
+        const { clock, storage } = this.#resources(process);
         for await (const letter of listDeadLetters(storage, FUNCTION)) {
           const id = `${letter.split}${numberAt(letter.position)}`;
           if (letter.split === REDRIVE_SPLIT || id !== place) continue;
@@ -741,17 +740,15 @@ export class History {
   }
 
   #resources(process: Process): AppResources {
-    const stores = this.stores.open(process);
+    const clock = { now: () => this.nowMs, sleep: (ms: number) => this.#sleep(process, ms) };
+    const randomness = { fraction: () => 0.5, token: () => `t${++this.#tokens}` };
+    const stores = this.stores.open(process, { clock, randomness });
     const source = this.#sourceOf(process, stores.storage);
     return {
       app: this.#app,
       ...stores,
       sourceOf: () => source,
-      clock: {
-        now: () => this.nowMs,
-        sleep: (ms) => this.#sleep(process, ms),
-      },
-      randomness: { fraction: () => 0.5, token: () => `t${++this.#tokens}` },
+      ...{ clock, randomness },
       observe: (event) => this.#observe(process, event),
       compression: plain,
     };

@@ -7,7 +7,7 @@
 import { fork } from "node:child_process";
 import { SingleBar } from "cli-progress";
 import Table from "cli-table3";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { Coverage } from "./coverage.ts";
 import { minimise } from "./minimise.ts";
 import {
@@ -19,11 +19,10 @@ import {
   runHistories,
   SeededChoices,
 } from "./run-histories.ts";
-
-/** A run this long must have come through every branch. */
-const COVERING_RUNS = 50_000;
+import { WORLD_NAMES, WORLDS, type WorldName } from "./worlds.ts";
 
 interface Options {
+  readonly world: WorldName;
   readonly seed?: number;
   readonly runs: number;
   readonly firstSeed: number;
@@ -47,6 +46,11 @@ const command = new Command("simulate")
   .description(
     "Runs the production code in histories that a seed decides, with every fault, and judges what comes of it.",
   )
+  .addOption(
+    new Option("--world <name>", "at the ports, or under the DynamoDB and S3 adapters")
+      .choices(WORLD_NAMES)
+      .default("ports"),
+  )
   .option("--seed <n>", "play this history again and print everything that happens in it", number(0))
   .option("--runs <n>", "histories to play, from the first seed on", number(1), 10_000)
   .option("--first-seed <n>", "the first one's seed", number(0), 1)
@@ -60,8 +64,8 @@ async function main(): Promise<void> {
 }
 
 /** One history, told. */
-async function again(seed: number, { json }: Options): Promise<number> {
-  const { log, violation, calls } = await replay(new SeededChoices(seed, { recorded: false }));
+async function again(seed: number, { json, world }: Options): Promise<number> {
+  const { log, violation, calls } = await replay(new SeededChoices(seed, { recorded: false }), WORLDS[world].options);
   if (json) {
     console.log(JSON.stringify({ seed, calls, violation: violation ?? null, log }));
     return violation === undefined ? 0 : 1;
@@ -71,12 +75,12 @@ async function again(seed: number, { json }: Options): Promise<number> {
     console.log(`\nSeed ${seed} keeps every promise (${calls} calls).`);
     return 0;
   }
-  await tellBroken({ seed, violation, histories: 1 });
+  await tellBroken({ seed, violation, histories: 1 }, world);
   return 1;
 }
 
 async function run(options: Options): Promise<number> {
-  const { runs, firstSeed, workers, json } = options;
+  const { runs, firstSeed, workers, json, world } = options;
   const bar = process.stderr.isTTY
     ? new SingleBar({ format: "{bar} {value}/{total} histories, {eta_formatted} left", stream: process.stderr })
     : undefined;
@@ -87,7 +91,7 @@ async function run(options: Options): Promise<number> {
     Array.from({ length: workers }, (_, index) => {
       const share = Math.floor(runs / workers) + (index < runs % workers ? 1 : 0);
       const before = index * Math.floor(runs / workers) + Math.min(index, runs % workers);
-      const part = { firstSeed: firstSeed + before, runs: share };
+      const part = { world, firstSeed: firstSeed + before, runs: share };
       return workers === 1
         ? inProcess(part, (done) => bar?.update(done))
         : inWorker(part, (more) => bar?.increment(more));
@@ -101,7 +105,7 @@ async function run(options: Options): Promise<number> {
   const histories = reports.reduce((sum, report) => sum + report.histories, 0);
   const calls = reports.reduce((sum, report) => sum + report.calls, 0);
   const broken = reports.map((report) => report.broken).find((one) => one !== undefined);
-  const missing = runs >= COVERING_RUNS && broken === undefined ? coverage.missing() : [];
+  const missing = broken === undefined ? missingAfter(runs, world, coverage) : [];
   const perSecond = Math.round(histories / seconds);
   const perCpuSecond = workers === 1 ? Math.round((histories * 1e6) / (cpu.user + cpu.system)) : undefined;
   if (json) {
@@ -118,7 +122,7 @@ async function run(options: Options): Promise<number> {
   if (broken === undefined) {
     console.log(coverageTable(coverage));
     if (missing.length > 0) console.log(`No history came to: ${missing.join(", ")}.`);
-  } else await tellBroken(broken);
+  } else await tellBroken(broken, world);
   const cpuRate = perCpuSecond === undefined ? "" : `, ${perCpuSecond} a second of CPU`;
   console.log(
     `${histories} histories, ${calls} calls, ${broken === undefined ? 0 : 1} violations; ${perSecond} histories a second${cpuRate}.`,
@@ -126,11 +130,17 @@ async function run(options: Options): Promise<number> {
   return broken === undefined && missing.length === 0 ? 0 : 1;
 }
 
-type Part = { readonly firstSeed: number; readonly runs: number };
+function missingAfter(runs: number, world: WorldName, coverage: Coverage): string[] {
+  return WORLDS[world].covering.flatMap(({ branches, runs: enough }) =>
+    runs < enough ? [] : coverage.missing(branches),
+  );
+}
 
-async function inProcess(part: Part, onProgress: (histories: number) => void): Promise<WorkerReport> {
+type Part = { readonly world: WorldName; readonly firstSeed: number; readonly runs: number };
+
+async function inProcess({ world, ...part }: Part, onProgress: (histories: number) => void): Promise<WorkerReport> {
   const coverage = new Coverage();
-  const report = await runHistories({ ...part, coverage, onProgress });
+  const report = await runHistories({ ...WORLDS[world].options, ...part, coverage, onProgress });
   return { ...report, coverage: [...coverage.counts] };
 }
 
@@ -154,13 +164,13 @@ async function work(part: Part): Promise<void> {
   process.send?.({ report } satisfies Said, () => process.disconnect());
 }
 
-async function tellBroken({ seed, violation }: Broken): Promise<void> {
+async function tellBroken({ seed, violation }: Broken, world: WorldName): Promise<void> {
   console.log(`\nSeed ${seed} breaks a promise: ${violation}`);
-  const plain = await minimise(await choicesOf(seed));
-  const { log } = await replay(new ListedChoices(plain.choices));
+  const plain = await minimise(await choicesOf(seed, WORLDS[world].options), WORLDS[world].options);
+  const { log } = await replay(new ListedChoices(plain.choices), WORLDS[world].options);
   console.log(`\nAs plain as it goes (${plain.tries} tries): ${plain.violation}\n`);
   for (const line of log) console.log(`  ${line}`);
-  console.log(`\n  npm run simulate -- --seed ${seed}\n`);
+  console.log(`\n  npm run simulate -- --world ${world} --seed ${seed}\n`);
 }
 
 function coverageTable({ counts }: Coverage): string {

@@ -30,11 +30,21 @@ export const FAULTS = [
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
+/** A way to fail that a run must have come through. */
+export interface NamedFailure {
+  readonly name: string;
+  readonly make: () => Error;
+}
+
 /** What a call is, for the log and for deciding what may happen to it. One object for each method, made once. */
 export interface Method {
   readonly store: "control" | "state" | "storage" | "source" | "clock";
   readonly name: string;
   readonly writes: boolean;
+  /** What its caller is told when it was not carried out. @default one error of Tidemark's own */
+  readonly refusals?: readonly NamedFailure[];
+  /** What its caller is told when nobody knows whether it was. @default one error of Tidemark's own */
+  readonly noAnswers?: readonly NamedFailure[];
   /** The call in words; asked only where somebody reads it. */
   readonly spell: (first: never, second: never) => string;
 }
@@ -87,6 +97,8 @@ export class Scheduler {
   treatment: Treatment = CALM;
   faultsLeft = 0;
   steps = 0;
+  /** Why the history cannot go on: seen at the next turn, whoever swallows it. */
+  broken: unknown;
   /** Whose code runs. */
   running: Process | undefined;
   readonly #options: SchedulerOptions;
@@ -125,6 +137,7 @@ export class Scheduler {
     return new Promise((resolve, reject) => {
       const next = (): void => {
         try {
+          if (this.broken !== undefined) throw this.broken;
           if (turn()) defer();
           else resolve();
         } catch (thrown) {
@@ -213,17 +226,19 @@ export class Scheduler {
     const settle = (answer: Promise<unknown>, then: () => void): void => void answer.then(then, then);
     switch (fault) {
       case "refused":
-        reject(new TidemarkError("retry", `throttled: ${method.store}.${method.name}`));
+        reject(
+          this.#failure(method.refusals) ?? new TidemarkError("retry", `throttled: ${method.store}.${method.name}`),
+        );
         return;
       case "answer lost":
-        settle(method.writes ? run() : SETTLED, () => reject(timedOut(method)));
+        settle(method.writes ? run() : SETTLED, () => reject(this.#unanswered(method)));
         return;
       case "sent twice":
         settle(method.writes ? run() : SETTLED, () => run().then(call.resolve as (answer: unknown) => void, reject));
         return;
       case "delayed":
         if (method.writes) this.late.push(call);
-        reject(timedOut(method));
+        reject(this.#unanswered(method));
         return;
       case "dies before":
         this.kill(process);
@@ -237,6 +252,18 @@ export class Scheduler {
         if (method.writes) this.late.push(call);
         return;
     }
+  }
+
+  #unanswered(method: Method): Error {
+    return this.#failure(method.noAnswers) ?? timedOut(method);
+  }
+
+  #failure(failures: readonly NamedFailure[] | undefined): Error | undefined {
+    if (failures === undefined) return undefined;
+    const { choices, coverage } = this.#options;
+    const { name, make } = failures[choices.below(failures.length)] as NamedFailure;
+    coverage.hit(name);
+    return make();
   }
 
   #tell({ process, method, first, second }: Call, what: string): void {

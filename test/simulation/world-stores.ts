@@ -5,12 +5,15 @@
 import type { ConditionalWrite } from "../../shared/control/conditional-write.ts";
 import type { ControlAttributes, ControlStore, ItemKey, UpdateAnswer } from "../../shared/control/control-store.ts";
 import { HeapControlStore } from "../../shared/control/heap/heap-control-store.ts";
+import type { Clock, Randomness } from "../../shared/environment.ts";
 import { HeapStateBackend } from "../../shared/state/heap/heap-state-backend.ts";
 import type { ScanPage, StateBackend, StateScope } from "../../shared/state/state-backend.ts";
 import type { StateItem } from "../../shared/state/state-item.ts";
 import type { CheckpointStorage, StoredObject } from "../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
+import type { Choices } from "./choices.ts";
 import { controlStepOf } from "./control-step.ts";
+import type { Coverage } from "./coverage.ts";
 import type { Process } from "./process.ts";
 import type { Method, Scheduler } from "./scheduler.ts";
 
@@ -23,9 +26,17 @@ export interface Stores {
 /** What a history runs on. */
 export interface WorldStores {
   /** One process's view: every call is a turn of its own. */
-  open(process: Process): Stores;
+  open(process: Process, surroundings: { readonly clock: Clock; readonly randomness: Randomness }): Stores;
   /** What is there, without a turn: for whoever judges. */
   readonly truth: Stores;
+}
+
+/** What a world's stores are opened with. */
+export interface StoresSurroundings {
+  readonly scheduler: Scheduler;
+  readonly watcher: Watcher;
+  readonly choices: Choices;
+  readonly coverage: Coverage;
 }
 
 /** Told of every write that was applied, in their order. May throw a violation. */
