@@ -49,10 +49,12 @@ export class WorkerPool {
 
   /** @throws what the first launch throws: an app that cannot be loaded never starts */
   async start(): Promise<void> {
-    const seats = Array.from({ length: this.options.workers }, (): Seat => ({ worker: undefined, busy: true }));
-    await Promise.all(seats.map(async (seat) => this.sit(seat, await this.launchTimed())));
-    this.seats.push(...seats);
-    for (const seat of seats) this.free(seat);
+    for (const worker of await this.launchAll(this.launch)) {
+      const seat: Seat = { worker: undefined, busy: true };
+      this.sit(seat, worker);
+      this.seats.push(seat);
+    }
+    for (const seat of this.seats) this.free(seat);
   }
 
   get workers(): readonly { readonly pid: number; readonly busy: boolean }[] {
@@ -95,13 +97,7 @@ export class WorkerPool {
    * @throws what a launch throws; then nothing was replaced
    */
   async redeploy(launch: () => Promise<Worker>): Promise<void> {
-    const launched = await Promise.allSettled(this.seats.map(() => this.launchTimed(launch)));
-    const failed = launched.find((result) => result.status === "rejected");
-    const fresh = launched.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-    if (failed !== undefined) {
-      await Promise.all(fresh.map((worker) => worker.stop()));
-      throw failed.reason;
-    }
+    const fresh = await this.launchAll(launch);
     this.launch = launch;
     await Promise.all(
       this.seats.map(async (seat, index) => {
@@ -130,6 +126,19 @@ export class WorkerPool {
         }
       }),
     );
+  }
+
+  /** As many as there are to be, or none. @throws what a launch throws, when those that came up have ended again */
+  private async launchAll(launch: () => Promise<Worker>): Promise<Worker[]> {
+    const launched = await Promise.allSettled(
+      Array.from({ length: this.options.workers }, () => this.launchTimed(launch)),
+    );
+    const failed = launched.find((result) => result.status === "rejected");
+    const fresh = launched.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+    if (failed === undefined) return fresh;
+    // One that nobody stops would keep this process alive for ever.
+    await Promise.all(fresh.map((worker) => worker.stop()));
+    throw failed.reason;
   }
 
   private async launchTimed(launch: () => Promise<Worker> = this.launch): Promise<Worker> {
