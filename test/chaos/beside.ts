@@ -27,16 +27,18 @@ export async function actBeside(world: World, step: Beside): Promise<boolean> {
       return target !== undefined && killHalfWay(world, step, ["restore", "--checkpoint", String(target.checkpoint)]);
     }
     case "restore-latest":
-      return restore(world, step, []);
-    case "restore-older": {
-      const target = anyOf(readShelf(world.storage).standing, step.choice);
-      return target !== undefined && restore(world, step, ["--checkpoint", String(target.checkpoint)]);
-    }
-    case "restore-savepoint": {
-      const named = readShelf(world.storage).standing.flatMap(({ savepoint }) => savepoint ?? []);
-      const name = anyOf([...new Set(named)], step.choice);
-      return name !== undefined && restore(world, step, ["--savepoint", name]);
-    }
+      return restore(world, step, () => []);
+    case "restore-older":
+      return restore(world, step, () => {
+        const target = anyOf(readShelf(world.storage).standing, step.choice);
+        return target && ["--checkpoint", String(target.checkpoint)];
+      });
+    case "restore-savepoint":
+      return restore(world, step, () => {
+        const named = readShelf(world.storage).standing.flatMap(({ savepoint }) => savepoint ?? []);
+        const name = anyOf([...new Set(named)], step.choice);
+        return name === undefined ? undefined : ["--savepoint", name];
+      });
     case "flip-bit":
       return flip(world, step);
   }
@@ -70,9 +72,12 @@ async function killHalfWay(world: World, { kind, afterMs }: Beside, args: readon
   return true;
 }
 
-async function restore(world: World, { kind }: Beside, choice: readonly string[]): Promise<boolean> {
+/** @param choose chosen anew at each try: retention may have come first; undefined: there is none */
+async function restore(world: World, { kind }: Beside, choose: () => readonly string[] | undefined): Promise<boolean> {
   const amid = await world.watch.amid();
   for (let tries = 0; tries < TRIES_MAX && !world.signal.aborted; tries++) {
+    const choice = choose();
+    if (choice === undefined) return false;
     const ended = await tidemark(world, ["restore", ...choice]);
     if (ended.code === 0) {
       world.tally.happened(kind, amid);
@@ -100,22 +105,30 @@ async function flip(world: World, step: Beside): Promise<boolean> {
   const part = anyOf(target?.files ?? [], step.choice)?.name;
   if (target === undefined || part === undefined) return false;
   if (!flipBit(storage, target.checkpoint, part, step.place)) return false;
-  let instead: number | undefined;
+  let refusal: Refusal | undefined;
   try {
-    instead = await refusedInsteadOf(world, target, part);
+    refusal = await refusalOf(world, target, part);
   } finally {
     flipBit(storage, target.checkpoint, part, step.place);
   }
-  if (instead === undefined) return false;
-  // The refusal is the fault's end; that what it names can be restored is judged there.
+  if (refusal === undefined) return false;
   world.tally.happened(step.kind);
-  world.say(`flip-bit: ${part} of checkpoint ${target.checkpoint} was refused; going on with ${instead}`);
-  await restore(world, { ...step, kind: "restore-older" }, ["--checkpoint", String(instead)]);
+  const { instead } = refusal;
+  world.say(`flip-bit: ${part} of checkpoint ${target.checkpoint} was refused; instead: ${instead ?? "none"}`);
+  // That it can be restored, unless retention comes first, is judged there.
+  if (instead !== undefined) {
+    await restore(world, { ...step, kind: "restore-older" }, () => ["--checkpoint", String(instead)]);
+  }
   return true;
 }
 
-/** @returns the checkpoint that the refusal names; undefined when faults or retention came first */
-async function refusedInsteadOf(world: World, target: Standing, part: string): Promise<number | undefined> {
+interface Refusal {
+  /** The checkpoint that it names as the newest that would do. */
+  readonly instead: number | undefined;
+}
+
+/** @returns undefined when faults or retention came first */
+async function refusalOf(world: World, target: Standing, part: string): Promise<Refusal | undefined> {
   for (let tries = 0; tries < TRIES_MAX && !world.signal.aborted; tries++) {
     const before = newest(world, target.checkpoint);
     const ended = await tidemark(world, ["restore", "--checkpoint", String(target.checkpoint)]);
@@ -127,13 +140,14 @@ async function refusedInsteadOf(world: World, target: Standing, part: string): P
     if (refusedCheckpoint(ended) !== undefined) {
       const after = newest(world, target.checkpoint);
       const named = /The newest older checkpoint that would do is (\d+)\./.exec(ended.stderr)?.[1];
+      const instead = named === undefined ? undefined : Number(named);
       if (!ended.stderr.includes(part)) {
         world.differs(`The refusal does not name the damaged ${part}: ${lastLine(ended)}`);
       }
-      if (![before?.checkpoint, after?.checkpoint].includes(named === undefined ? undefined : Number(named))) {
+      if (![before?.checkpoint, after?.checkpoint].includes(instead)) {
         world.differs(`The newest that would do is ${after?.checkpoint ?? "none"}, and not: ${lastLine(ended)}`);
       }
-      return named === undefined ? undefined : Number(named);
+      return { instead };
     }
     await sleep(TRY_AGAIN_MS);
   }
