@@ -65,6 +65,8 @@ async function killingAWorker(workers: Workers, operation: string, work: () => P
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "tidemark-fan-out-"));
+  // Of a run that was broken off.
+  await destroyStack("FanOut");
   outputs = await deployStack("FanOut", STACK);
   for (const workers of WORKERS) {
     const coordinator = outputs[`Coordinator${workers}`] ?? "";

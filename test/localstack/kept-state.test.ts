@@ -21,7 +21,8 @@ import { runCommand } from "../support/localstack-utils/run-command.ts";
 import { WAIT_MS, waitUntil } from "../support/localstack-utils/wait-until.ts";
 import { FlightStream } from "./flight-stream.ts";
 
-const STREAM = "kept-flights";
+const STREAM = `kept-flights-${Date.now()}`;
+const STACKS = ["First", "Second", "Third"];
 
 let folder: string;
 let stream: FlightStream;
@@ -87,6 +88,8 @@ async function takeCheckpoint(): Promise<number> {
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "tidemark-kept-"));
+  // Of a run that was broken off.
+  for (const stack of STACKS) await destroyStack(stack);
   await clients.kinesis.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: 1 }));
   await untilActive(clients.kinesis, STREAM);
   stream = await FlightStream.open({ client: clients.kinesis, stream: STREAM, flights: "2k", folder });
@@ -95,7 +98,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await stream?.stop();
   await current?.close();
-  for (const stack of ["First", "Second", "Third"]) await destroyStack(stack);
+  for (const stack of STACKS) await destroyStack(stack);
   await clients.kinesis.send(new DeleteStreamCommand({ StreamName: STREAM }));
   clients.close();
   await rm(folder, { recursive: true, force: true });
