@@ -34,6 +34,12 @@ export function explainLambdaError(thrown: unknown, action: string, permission: 
       `There is no such thing in Lambda (${action}). It was removed by hand, or is of another region or account: deploy the app again. ${said}`,
     );
   }
+  if (/^Region is missing/.test(describeThrown(thrown).replace(/^Error: /, ""))) {
+    return error(
+      "fix-configuration",
+      `No AWS region is set (${action}). Set AWS_REGION, or one in the profile. ${said}`,
+    );
+  }
   if (NO_ACCESS.has(name)) {
     return error(
       "fix-configuration",

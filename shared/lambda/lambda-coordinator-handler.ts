@@ -34,7 +34,8 @@ export interface CoordinatorEvent {
  * carries on what the one before left, a restore that was asked for or is under way before anything else.
  *
  * It invokes the event functions (to replay) and the snapshot function, and is invoked by neither.
- * @throws TidemarkError `fix-configuration` when the settings have no deployment
+ * Every run measures what alarms watch, before and after its work.
+ * @throws TidemarkError `fix-configuration` when the settings have no deployment, or the event is misspelt
  */
 export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaContext) => Promise<CoordinatorAnswer> {
   const opened = once(async () => {
@@ -54,19 +55,42 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
     const { environment, coordinate, options } = await opened();
     const { resources, watch } = environment;
     return watched(environment, async () => {
+      const invocation = { ...deadlineOf(context), ...triggerOf(event) };
+      const measured = (): Promise<void> =>
+        measure(resources, options.mappings, watch).catch((thrown: unknown) => watch.failed(thrown));
+      // At once as well: a restore that this run ends would never be seen to run, and a run that is killed says nothing.
+      await measured();
+      watch.publish();
       try {
-        return await coordinate({ ...deadlineOf(context), ...triggerOf(event) });
+        return await coordinate(invocation);
       } finally {
         // Measured also when the run failed: what alarms watch must not go missing with it.
-        await measure(resources, options.mappings, watch).catch((thrown: unknown) => watch.failed(thrown));
+        await measured();
       }
     });
   };
 }
 
-function triggerOf(event: unknown): { readonly trigger?: { readonly savepoint?: string } } {
-  const { checkpoint, savepoint } = (event ?? {}) as CoordinatorEvent;
-  if (typeof savepoint === "string" && savepoint !== "") return { trigger: { savepoint } };
+/**
+ * Nothing, for whatever its schedule and the restore function say.
+ * @throws TidemarkError `fix-configuration` for a wish that is misspelt: it would pass for a run of the schedule
+ */
+export function triggerOf(event: unknown): { readonly trigger?: { readonly savepoint?: string } } {
+  const given = (event ?? {}) as CoordinatorEvent & { readonly source?: unknown; readonly tidemark?: unknown };
+  if (given.source !== undefined || given.tidemark !== undefined) return {};
+  const { checkpoint, savepoint, ...others } = given;
+  const stranger = Object.keys(others)[0];
+  const fits =
+    stranger === undefined &&
+    (checkpoint === undefined || checkpoint === true) &&
+    (savepoint === undefined || (typeof savepoint === "string" && savepoint !== ""));
+  if (!fits) {
+    throw new TidemarkError(
+      "fix-configuration",
+      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"} or {}; a restore is asked for at the restore function.`,
+    );
+  }
+  if (savepoint !== undefined) return { trigger: { savepoint } };
   return checkpoint === true ? { trigger: {} } : {};
 }
 
@@ -93,7 +117,7 @@ export function invokersOf(
   };
 }
 
-/** What alarms watch at every run. A look a mapping, and one read. */
+/** What alarms watch, before and after every run. A look a mapping, and one read. */
 async function measure(resources: AppResources, mappings: EventSourceMappings, watch: LambdaWatch): Promise<void> {
   const { app, clock, control: store, observe } = resources;
   const control = await readControl(store);

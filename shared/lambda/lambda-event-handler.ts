@@ -22,14 +22,15 @@ export function lambdaEventHandler(
   });
   return async (event, context) => {
     const { environment, handle } = await opened();
-    return watched(environment, async () => {
-      try {
-        const invocation = (): Promise<object> => handle(event, deadlineOf(context));
-        // A restore that waits for the answer is told the kind of an error; a mapping has to see it fail.
-        return await (isReplayInstruction(event) ? answering(invocation) : invocation());
-      } finally {
-        environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
-      }
-    });
+    const invocation = (): Promise<object> =>
+      watched(environment, async () => {
+        try {
+          return await handle(event, deadlineOf(context));
+        } finally {
+          environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
+        }
+      });
+    // A restore that waits for the answer is told the kind of an error; a mapping has to see it fail.
+    return isReplayInstruction(event) ? answering(invocation) : invocation();
   };
 }

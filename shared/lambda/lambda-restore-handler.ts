@@ -1,6 +1,6 @@
 /** Lambda's entry of the restore function. */
 import { TidemarkError } from "../errors.ts";
-import { answering } from "./error-answer.ts";
+import { answering, type ErrorAnswer } from "./error-answer.ts";
 import { createLambdaClient } from "./lambda-client.ts";
 import { type LambdaContext, once, openEnvironment, watched } from "./lambda-environment.ts";
 import { invokeAndForget } from "./lambda-functions.ts";
@@ -25,7 +25,10 @@ const WAKE = { tidemark: "carry-on" };
  * runs is changed before the coordinator has read the whole checkpoint through. Asked twice, it says so (`under-way`).
  * An error is answered as `{"error":{"kind":…,"message":…}}`; then nothing was changed.
  */
-export function lambdaRestoreHandler(): (payload: unknown, context: LambdaContext) => Promise<RestoreAnswer> {
+export function lambdaRestoreHandler(): (
+  payload: unknown,
+  context: LambdaContext,
+) => Promise<RestoreAnswer | ErrorAnswer> {
   const opened = once(async () => {
     const settings = readSettings();
     const coordinator = settings.deployment?.coordinator;

@@ -16,6 +16,6 @@ export function lambdaSnapshotHandler(): (event: unknown, context: LambdaContext
   });
   return async (event, context) => {
     const { environment, work } = await opened();
-    return watched(environment, () => answering(() => work(event, deadlineOf(context))));
+    return answering(() => watched(environment, () => work(event, deadlineOf(context))));
   };
 }

@@ -17,15 +17,15 @@ export const APP_METRICS = {
   checkpointCompleted: "CheckpointCompleted",
   /** 1 for each checkpoint that was aborted, but for those that a restore interrupted. */
   checkpointFailed: "CheckpointFailed",
-  /** Seconds since the latest completed checkpoint of the live lineage, or since the app began; at every run of the coordinator, when an interval is set. */
+  /** Seconds since the latest completed checkpoint of the live lineage, or since the app began; twice at every run of the coordinator, when an interval is set. */
   checkpointAge: "CheckpointAge",
   /** Ms from the trigger of a completed checkpoint to its outcome. */
   checkpointDuration: "CheckpointDuration",
   /** Bytes of a completed checkpoint's parts, as stored. */
   checkpointBytes: "CheckpointBytes",
-  /** 1 while a restore is asked for, runs or is held, else 0; at every run of the coordinator. */
+  /** 1 while a restore is asked for, runs or is held, else 0; twice at every run of the coordinator. */
   restoreRunning: "RestoreRunning",
-  /** Event source mappings that differ from what was deployed; at every run of the coordinator. */
+  /** Event source mappings that differ from what was deployed; twice at every run of the coordinator. */
   mappingDrift: "MappingDrift",
 } as const;
 

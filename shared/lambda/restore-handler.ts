@@ -7,15 +7,15 @@ import { describeThrown } from "../errors.ts";
 import { askForRestore, goOnWithRestore } from "../restore/ask-for-restore.ts";
 import type { RestoreReport } from "../restore/restore-report.ts";
 import { type RestoreStatus, restoreStatus } from "../restore/status.ts";
-import { answering, type ErrorAnswer } from "./error-answer.ts";
 import { parseRestorePayload } from "./restore-payload.ts";
 
-export type RestoreAnswer = RestoreReport | RestoreStatus | ErrorAnswer;
+export type RestoreAnswer = RestoreReport | RestoreStatus;
 
 export type RestoreHandler = (payload: unknown) => Promise<RestoreAnswer>;
 
 /**
  * @param wake has the coordinator run now. When it fails, the coordinator's own schedule comes to what was asked for.
+ * @returns a handler that throws what `parseRestorePayload`, `askForRestore` and `goOnWithRestore` do
  */
 export function createRestoreHandler(resources: AppResources, wake: () => Promise<void>): RestoreHandler {
   const woken = async (report: RestoreReport): Promise<RestoreReport> => {
@@ -24,12 +24,11 @@ export function createRestoreHandler(resources: AppResources, wake: () => Promis
     );
     return report;
   };
-  return (payload) =>
-    answering<RestoreReport | RestoreStatus>(async () => {
-      const command = parseRestorePayload(payload, resources.clock.now());
-      if (command.do === "status") return restoreStatus(resources);
-      if (command.do === "go-on") return woken(await goOnWithRestore(resources));
-      const report = await askForRestore(resources, command.choice);
-      return report.outcome === "would-restore" ? report : woken(report);
-    });
+  return async (payload) => {
+    const command = parseRestorePayload(payload, resources.clock.now());
+    if (command.do === "status") return restoreStatus(resources);
+    if (command.do === "go-on") return woken(await goOnWithRestore(resources));
+    const report = await askForRestore(resources, command.choice);
+    return report.outcome === "would-restore" ? report : woken(report);
+  };
 }

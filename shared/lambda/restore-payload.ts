@@ -27,8 +27,8 @@ const EXAMPLES =
 /** @throws TidemarkError `fix-configuration` naming the field, what it is, and what it must be */
 export function parseRestorePayload(event: unknown, nowMs: number): RestoreCommand {
   const payload = fieldsOf(event);
-  const status = flag(payload, "status");
-  const goOn = flag(payload, "goOn");
+  const status = wish(payload, "status");
+  const goOn = wish(payload, "goOn");
   if (status || goOn) {
     const alone = status ? "status" : "goOn";
     const other = FIELDS.find((field) => field !== alone && payload[field] !== undefined && payload[field] !== false);
@@ -69,7 +69,13 @@ function fieldsOf(event: unknown): Payload {
   return event;
 }
 
-function flag(payload: Payload, field: "status" | "goOn" | "dryRun" | "allowNonRestoredState"): boolean {
+/** What asks for something else than a restore: one that is false would ask for a restore after all. */
+function wish(payload: Payload, field: "status" | "goOn"): boolean {
+  if (payload[field] === undefined || payload[field] === true) return payload[field] === true;
+  throw refused(`${field} is ${show(payload[field])}; it must be true, or be left out to restore`);
+}
+
+function flag(payload: Payload, field: "dryRun" | "allowNonRestoredState"): boolean {
   const given = payload[field];
   if (given === undefined || typeof given === "boolean") return given === true;
   throw refused(`${field} is ${show(given)}; it must be true or false`);

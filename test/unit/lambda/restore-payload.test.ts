@@ -44,6 +44,8 @@ describe("the restore function's payload", () => {
     [{ savepoint: "" }, /savepoint is ""/],
     [{ dryRun: "yes" }, /dryRun is "yes"; it must be true or false/],
     [{ status: true, checkpoint: 3 }, /status is given with checkpoint; status goes alone/],
+    [{ status: false }, /status is false; it must be true, or be left out to restore/],
+    [{ goOn: "no" }, /goOn is "no"; it must be true/],
     [{ goOn: true, until: "2026-01-31T12:00:00Z" }, /goOn goes alone/],
     [{ until: "2026-06-01T00:00:01Z" }, /still to come/],
     [{ until: {} }, /until is \{\}/],
