@@ -31,6 +31,25 @@ export const isOurs = (thrown: unknown): boolean => thrown instanceof TidemarkEr
 export default defineApp({ name: "site", functions: [{ function: visits, source: "visits" }] });
 `;
 
+const userStack = `
+import { App, Duration, Stack } from "aws-cdk-lib";
+import { Stream } from "aws-cdk-lib/aws-kinesis";
+import { fromKinesis, TidemarkApp } from "tidemark/infra";
+import app from "./app.ts";
+
+const stack = new Stack(new App(), "Site");
+const stream = new Stream(stack, "Visits");
+const site = new TidemarkApp(stack, "Site", {
+  app,
+  module: "app.ts",
+  sources: { visits: fromKinesis(stream, { maxBatchingWindow: Duration.seconds(5) }) },
+});
+site.function("visits").metricRecordsFolded();
+
+// @ts-expect-error: a source is bound, not named, so the types of the package do reach this module.
+export const misread = { visits: "kinesis:visits" } satisfies ConstructorParameters<typeof TidemarkApp>[2]["sources"];
+`;
+
 /** Prints the file of every module that importing the package loads, CommonJS included. */
 const listModules = `
 import { register, createRequire } from "node:module";
@@ -195,9 +214,77 @@ describe("the packed package, installed into an empty project", () => {
     );
     expect(
       [...top].filter(
-        (name) => !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|infra|local|shared))$/.test(name),
+        (name) =>
+          !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|infra|local|shared))$/.test(name),
       ),
     ).toEqual([]);
     expect(stdout).not.toMatch(/(?<!\.d)\.ts$/m);
   });
+});
+
+/** Too large to be installed for each run: linked from here, as they are. */
+const deploymentPeers = ["aws-cdk-lib", "constructs", "esbuild"];
+
+describe("tidemark/infra of the packed package", () => {
+  const modules = () => path.join(project, "node_modules");
+  const links = () => [...deploymentPeers, ".bin/esbuild"].map((name) => path.join(modules(), name));
+  let output: string;
+
+  beforeAll(async () => {
+    output = path.join(folder, "cdk.out");
+    await writeFile(path.join(project, "stack.ts"), userStack);
+    for (const link of links()) {
+      await symlink(path.join(root, "node_modules", path.relative(modules(), link)), link);
+    }
+  });
+  afterAll(() => Promise.all(links().map((link) => rm(link, { force: true }))));
+
+  /** Without the commands of packages that this process found on its path: a user's has none of them. */
+  const synthesise = () => {
+    const commands = (process.env.PATH ?? "").split(path.delimiter).filter((entry) => !entry.includes("node_modules"));
+    return run(process.execPath, [path.join(modules(), "jiti/lib/jiti-cli.mjs"), "stack.ts"], {
+      cwd: project,
+      env: { ...process.env, CDK_OUTDIR: output, PATH: commands.join(path.delimiter) },
+    });
+  };
+
+  test("type-checks a stack", async () => {
+    const compilerOptions = {
+      ...{ module: "NodeNext", moduleResolution: "NodeNext", target: "ES2023", types: [], strict: true },
+      ...{ exactOptionalPropertyTypes: true, skipLibCheck: true, noEmit: true, allowImportingTsExtensions: true },
+    };
+    const config = path.join(project, "tsconfig.stack.json");
+    await writeFile(config, JSON.stringify({ compilerOptions, files: ["stack.ts"] }));
+    const compiler = path.join(root, "node_modules/typescript/bin/tsc");
+    const checked = run(process.execPath, [compiler, "-p", config], { cwd: project });
+    const { stdout } = await checked.catch((failure: { stdout: string }) => failure);
+    expect(stdout).toBe("");
+  }, 180_000);
+
+  test("bundles the user's app module into a function, without an entry file of theirs", async () => {
+    await synthesise();
+    const { Resources } = JSON.parse(await readFile(path.join(output, "Site.template.json"), "utf8")) as {
+      Resources: Record<string, { Type: string; Properties: { Description: string; Code: { S3Key: string } } }>;
+    };
+    const functions = Object.values(Resources).filter(({ Type }) => Type === "AWS::Lambda::Function");
+    expect(functions.map(({ Properties }) => Properties.Description)).toContain("Tidemark: function visits of site");
+    expect(functions).toHaveLength(4);
+    for (const { Properties } of functions) {
+      const bundle = path.join(output, `asset.${path.parse(Properties.Code.S3Key).name}`, "index.mjs");
+      const asked = `
+        const { handler } = await import(${JSON.stringify(bundle)});
+        const said = await handler({}, { getRemainingTimeInMillis: () => 60_000 }).catch((thrown) => thrown);
+        process.stdout.write(said.message ?? said.error.message);
+      `;
+      const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", asked]);
+      expect(stdout).toContain("TIDEMARK_SETTINGS is not set");
+    }
+  }, 300_000);
+
+  test("asks for esbuild by name, with the line that installs it, where it is missing", async () => {
+    await rm(path.join(modules(), "esbuild"));
+    await expect(synthesise()).rejects.toMatchObject({
+      stderr: expect.stringContaining("npm install --save-dev esbuild"),
+    });
+  }, 180_000);
 });
