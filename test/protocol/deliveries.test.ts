@@ -1,5 +1,6 @@
 /** Deliveries of every shape, and which epoch their events belong to. */
 import { describe, expect, it } from "vitest";
+import { defineFunction } from "../../shared/function/define-function.ts";
 import { settled } from "../support/every-call.ts";
 import {
   checkpointLogs,
@@ -287,3 +288,28 @@ async function expectPromiseAfterCheckpoint(world: TestWorld): Promise<void> {
   await expectPromise(world);
   expect(await checkpointLogs(world, n)).toEqual(await liveLogs(world));
 }
+
+describe("an event that leaves its key's state as it was", () => {
+  it("is marked as applied all the same: delivered again after another split's event, it is not folded", async () => {
+    const world = new TestWorld();
+    world.split("s", "a");
+    world.split("t", "aa");
+    // t1 makes the key, t2 arms it; s1 counts only where it is armed.
+    const { event, key, name } = world.definition("log", world.main);
+    const definition = defineFunction({
+      ...{ event, key, name },
+      state: { initial: () => ({ armed: false, counted: 0 }) },
+      handle: (state, { id }) => {
+        if (id !== "s1") return { ...state, armed: id === "t2" };
+        return state.armed ? { ...state, counted: state.counted + 1 } : state;
+      },
+    });
+    await world.deliver("t", 1, 1, { definition });
+    const process = world.start((call) => (call.step === "end s" ? "dies before" : undefined));
+    await settled(world.deliver("s", 1, 1, { definition, process }));
+    await world.deliver("t", 2, 2, { definition });
+    await world.deliver("s", 1, 1, { definition });
+    const [item] = (await world.stores.state.load({ function: "log", generation: 1 }, ["a"])).values();
+    expect(item?.state).toMatchObject({ value: { armed: true, counted: 0 } });
+  });
+});

@@ -1,0 +1,243 @@
+/** Breaks of how a checkpoint is restored and replayed, and of putting dead letters back (protocol §6). */
+import { inFile, type Mutant } from "./mutant.ts";
+
+export const restoreMutants: readonly Mutant[] = [
+  {
+    name: "abort-without-a-marker",
+    breaks: "a restore writes that the open checkpoint is aborted, and nothing at its address",
+    rule: "If a checkpoint is in flight, abort it by the marker and write its status ◆.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/checkpoint/outcome.ts",
+        "const outcome = await decideOutcome(resources, checkpoint, {",
+        'const outcome: Outcome = { status: "ABORTED", reason };\n  void ({',
+      ),
+    ],
+  },
+  {
+    name: "late-restore-record",
+    breaks: "a restore is recorded over one that was recorded since control was read",
+    rule: "on the `maxGen` that was read ◆: `phase = REPLAYING`",
+    world: "ports",
+    edits: [inFile("shared/control/control-steps.ts", 'compare("maxGen", "=", step.maxGenRead),', "")],
+  },
+  {
+    name: "target-used-twice",
+    breaks: "a restore that takes another one's place fills the same generation",
+    rule: "`restore` = a new token and its plan: fresh for every attempt, reruns too ◆.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/restore.ts",
+        "target: await nextGeneration(resources, control),",
+        'target: control.phase === "REPLAYING" ? control.maxGen : await nextGeneration(resources, control),',
+      ),
+      inFile(
+        "shared/control/control-steps.ts",
+        'invariant(step.plan.target > step.maxGenRead, "a restore\'s generation is new");',
+        "",
+      ),
+    ],
+  },
+  {
+    name: "load-overwrites",
+    breaks: "a load writes over what is in the generation already",
+    rule: "Load every part into generation `target` with PutItem `attribute_not_exists` ◆",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/load.ts",
+        "await state.write(part.function, item, undefined);",
+        "const there = await state.load({ function: part.function, generation: target }, [image.key]);\n      await state.write(part.function, item, there.get(image.key)?.v);",
+      ),
+    ],
+  },
+  {
+    name: "applied-restored",
+    breaks: "a restored item keeps the applied marks that its state had when it was scanned",
+    rule: "items carry no `applied` ◆ and no `before`, stamp 0.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/checkpoint/snapshot-slice.ts",
+        "stateVersion: image.version })",
+        "stateVersion: image.version, applied: item.applied } as never)",
+      ),
+      inFile(
+        "shared/checkpoint/part-file.ts",
+        "key: { S: item.key },",
+        "key: { S: item.key },\n    applied: { S: JSON.stringify((item as never as { applied: unknown }).applied) },",
+      ),
+      inFile(
+        "shared/checkpoint/part-file.ts",
+        "return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N) };",
+        "return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N), applied: JSON.parse(Item.applied?.S ?? '{}') } as never;",
+      ),
+      inFile("shared/restore/load.ts", "applied: {},", "applied: (image as never as { applied: never }).applied,"),
+    ],
+  },
+  {
+    name: "no-births-before-the-flip",
+    breaks: "splits of the manifest that have no item yet are left unborn until their first event",
+    rule: "◆ Before the flip every split of the manifest that has no item yet is born, by the rule of §4.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/hold-splits.ts",
+        "[...restored.splits.keys()].map((split) => ({ function: name, split }));",
+        "[];",
+      ),
+      inFile("shared/restore/hold-splits.ts", "if (!restored.splits.has(split)) places", "places"),
+    ],
+  },
+  {
+    name: "spoiled-generation-goes-live",
+    breaks: "a part that was altered under the load is not noted, and loading goes on",
+    rule: "◆ A part that turns out altered while it is loaded spoils generation `target`",
+    world: "ports",
+    edits: [inFile("shared/restore/load.ts", "await noteDamage(control, target);", 'return "done";')],
+  },
+  {
+    name: "flipped-twice",
+    breaks: "a stalled carrier puts a split that runs again back to the cut",
+    rule: "flip each split, only if its `gen < target`, in one write ◆",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        'conditions: [exists("epoch"), compare("gen", "<", step.target), until],',
+        'conditions: [exists("epoch"), until],',
+      ),
+    ],
+  },
+  {
+    name: "until-forgotten",
+    breaks: "a restored split replays nothing of what had been tried after the cut",
+    rule: "`until = max(until, attemptedTo)` of before",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        '[path("until"), right],',
+        '[path("until"), value(right === undefined ? "" : step.position)],',
+      ),
+    ],
+  },
+  {
+    name: "flip-keeps-the-position",
+    breaks: "a restored split stands where the generation before had come to",
+    rule: "`gen = target`, `position = attemptedTo = B(n,s)`",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        'assign("position", step.position),\n        assign("attemptedTo", step.position),',
+        "",
+      ),
+    ],
+  },
+  {
+    name: "flipped-running",
+    breaks: "a flipped split runs at once, without its replay",
+    rule: "(Begin requires `gen = target` and REPLAYING)",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        'assign("gen", step.target),\n        assign("phase", "REPLAYING"),',
+        'assign("gen", step.target),\n        assign("phase", "RUNNING"),',
+      ),
+    ],
+  },
+  {
+    name: "replay-past-until",
+    breaks: "a replay goes on past `until`",
+    rule: "Replay `(B(n,s), until[s]]` of each split by the event functions themselves",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/batch/replay-split.ts",
+        "record.position > position && (until === undefined || record.position <= until),",
+        "record.position > position,",
+      ),
+    ],
+  },
+  {
+    name: "replay-stops-short",
+    breaks: "a split runs before it has come to `until`",
+    rule: "A split becomes RUNNING when `position >= until`",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        'anyOf(missing("until"), compareAttributes("position", ">=", "until")),',
+        "",
+      ),
+      inFile(
+        "shared/restore/replay-split.ts",
+        "(item.until === undefined || item.position >= item.until)) {",
+        '(item.until === undefined || item.position >= "")) {',
+      ),
+    ],
+  },
+  {
+    name: "superseded-restore-ends",
+    breaks: "a restore that was superseded sets control RUNNING all the same",
+    rule: "only if it is REPLAYING and `gen = target = maxGen` ◆",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/control-steps.ts",
+        'compare("phase", "=", "REPLAYING"),\n      compare("gen", "=", step.target),\n      compare("maxGen", "=", step.target),',
+        "",
+      ),
+    ],
+  },
+  {
+    name: "children-before-parents",
+    breaks: "a split is replayed beside its parents",
+    rule: "parents before children",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/replay-splits.ts",
+        ": !(parents.get(place.split) ?? []).some((parent) => waiting.has(parent)),",
+        ": waiting.size > 0 || parents.size > 0,",
+      ),
+    ],
+  },
+  {
+    name: "lost-tail-replayed-for-ever",
+    breaks: "a replay of records that the source has dropped never ends",
+    rule: "If the source holds nothing of `(position, until]` any more, the replay could never end: the range becomes a hole",
+    world: "ports",
+    edits: [inFile("shared/batch/replay-split.ts", 'pass.outcome === "nothing left" &&', "pass.records < 0 &&")],
+  },
+  {
+    name: "redriven-though-folded",
+    breaks: "a dead letter is folded though its record was tried afresh with success",
+    rule: "It is folded only while its record is a hole of the split it came from",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/dead-letter/redrive.ts",
+        "if (!(await allHoles(control, origin, split)).some((hole) => isInHole(hole, letter.position))) return false;",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "redriven-twice",
+    breaks: "every entry of a letter is folded, not the one that the letter names",
+    rule: "only as the one entry that its letter names",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/dead-letter/dead-letter.ts",
+        "if (earlier !== undefined && !(earlier < entry && (await wasGivenUp(earlier)))) return earlier;",
+        "if (earlier !== undefined && earlier > entry) await wasGivenUp(earlier);",
+      ),
+    ],
+  },
+];

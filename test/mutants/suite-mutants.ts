@@ -1,0 +1,78 @@
+/** Breaks of what the simulator's histories do not go through; a suite that goes through every call of it tells. */
+import { inFile, type Mutant } from "./mutant.ts";
+
+const REQUESTED = "test/protocol/requested-restores.test.ts";
+const HELD = "test/protocol/held-restores.test.ts";
+
+export const suiteMutants: readonly Mutant[] = [
+  {
+    name: "replaced-request-recorded",
+    breaks: "a restore that was asked for is recorded though another has taken its place",
+    rule: "under the request's own token, ◆ only while `requested` is still that token",
+    world: "suite",
+    suite: REQUESTED,
+    edits: [
+      inFile(
+        "shared/control/control-steps.ts",
+        "...(step.requested === true ? [isRequested(step.plan.token)] : []),",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "held-split-runs",
+    breaks: "a split that has nothing left to replay runs though the restore is to be held",
+    rule: "◆ While the plan is to be held no split becomes RUNNING, even one that has nothing left to replay",
+    world: "suite",
+    suite: HELD,
+    edits: [
+      inFile(
+        "shared/restore/replay-split.ts",
+        'if (stop?.position !== undefined && item.position >= stop.position) return "held";\n    if (stop === undefined && (item',
+        "if ((item",
+      ),
+    ],
+  },
+  {
+    name: "unread-split-passed-over",
+    breaks: "a restore that is held at a time leaves out a split that no batch has met",
+    rule: "◆ Held at a time, every split that the source lists is born",
+    world: "suite",
+    suite: HELD,
+    edits: [
+      inFile(
+        "shared/restore/replay-splits.ts",
+        "if (holdsAtTime(carrier)) await bearUnreadSplits(carrier, restored);",
+        "",
+      ),
+    ],
+  },
+  {
+    name: "mapping-off-without-a-note",
+    breaks: "a mapping is disabled before control notes that it is owed",
+    rule: "◆ Before a mapping that is on is disabled, control notes in `mappingsOff` that it is owed",
+    world: "suite",
+    suite: REQUESTED,
+    edits: [
+      inFile(
+        "shared/restore/turn-mappings.ts",
+        'if (!owed && !(await oweMapping(resources.control, plan.token, name))) return "superseded";\n    if (look.on) await mappings.turn(name, "off");',
+        'if (look.on) await mappings.turn(name, "off");\n    if (!owed && !(await oweMapping(resources.control, plan.token, name))) return "superseded";',
+      ),
+    ],
+  },
+  {
+    name: "note-of-a-mapping-forgotten",
+    breaks: "the note of a mapping goes though a restore that counts on it has begun since",
+    rule: "conditional on RUNNING and on the `maxGen` that was read ◆",
+    world: "suite",
+    suite: REQUESTED,
+    edits: [
+      inFile(
+        "shared/control/requested-steps.ts",
+        'conditions: [compare("phase", "=", "RUNNING"), compare("maxGen", "=", read.maxGen)],',
+        "conditions: [],",
+      ),
+    ],
+  },
+];
