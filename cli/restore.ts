@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { openHomeApp } from "../local/open-home-app.ts";
 import { type RestoreEnd, restoreHome, statusOfHome } from "../local/steer-home.ts";
 import { TidemarkError } from "../shared/errors.ts";
+import { parseRestorePayload } from "../shared/lambda/restore-payload.ts";
 import type { RestoreChoice } from "../shared/restore/restore.ts";
 import type { RestoreStatus } from "../shared/restore/status.ts";
 import {
@@ -16,6 +17,7 @@ import {
   printJson,
   withCommonOptions,
 } from "./command-line.ts";
+import { type DeployedEnd, restoreDeployed, restoreFunction } from "./deployed-restore.ts";
 import { formatDuration, parseCount, parseTime } from "./duration.ts";
 
 interface RestoreOptions extends CommonOptions {
@@ -25,6 +27,9 @@ interface RestoreOptions extends CommonOptions {
   readonly dryRun?: boolean;
   readonly allowNonRestoredState?: boolean;
   readonly status?: boolean;
+  readonly function?: string;
+  readonly until?: Date;
+  readonly goOn?: boolean;
 }
 
 const EXAMPLES = `
@@ -33,9 +38,11 @@ Examples:
   $ tidemark restore --checkpoint 41
   $ tidemark restore --before 2026-01-31T12:00:00Z
   $ tidemark restore --savepoint before-upgrade --dry-run
+  $ tidemark restore --function Flights-Restore --until 2026-01-31T12:00:00Z
 
 With a live run on the home, that run replays, and this waits until it has. Without one, state is loaded and the next
-run replays. A restore that was interrupted is carried on by whoever comes next: run the same command again.`;
+run replays. A restore that was interrupted is carried on by whoever comes next: run the same command again.
+With --function the deployed app does all of it, and this waits; it goes on when this is interrupted.`;
 
 export function addRestore(program: Command): void {
   const command = program
@@ -48,12 +55,22 @@ export function addRestore(program: Command): void {
     .option("--dry-run", "check everything and change nothing")
     .option("--allow-non-restored-state", "leave the state of functions behind that the app no longer has")
     .option("--status", "say how far the last restore has come, and change nothing")
+    .option("--function <name>", "ask the restore function of a deployed app (name or ARN) instead of a home")
+    .option("--until <time>", "with --function: replay up to this time (ISO 8601) and stay there", parseTime)
+    .option("--go-on", "with --function: let a restore go on that stays where --until said")
     .addHelpText("after", EXAMPLES)
     .action((options: RestoreOptions) => conclude(options, () => restore(options)));
 }
 
 async function restore(options: RestoreOptions): Promise<Ending> {
   const choice = choiceOf(options);
+  if (options.function !== undefined) return restoreByFunction(options, options.function, choice);
+  if (options.until !== undefined || options.goOn === true) {
+    throw new TidemarkError(
+      "fix-configuration",
+      "--until and --go-on are for a deployed app, whose mappings are off meanwhile: name its restore function with --function.",
+    );
+  }
   const app = openHomeApp(options.home);
   try {
     if (options.status === true) {
@@ -77,6 +94,41 @@ async function restore(options: RestoreOptions): Promise<Ending> {
   }
 }
 
+async function restoreByFunction(options: RestoreOptions, name: string, choice: RestoreChoice): Promise<Ending> {
+  if (options.home !== undefined) {
+    throw new TidemarkError(
+      "fix-configuration",
+      "--function names a deployed app and --home a run of this machine; give one of them.",
+    );
+  }
+  const { before, ...others } = choice;
+  const payload = {
+    ...others,
+    ...(before === undefined ? {} : { before: before.toISOString() }),
+    ...(options.until === undefined ? {} : { until: options.until.toISOString() }),
+    ...(options.status === true ? { status: true } : {}),
+    ...(options.goOn === true ? { goOn: true } : {}),
+  };
+  const ask = await restoreFunction(name);
+  if (options.status === true) {
+    parseRestorePayload(payload, Date.now());
+    const status = (await ask(payload)) as RestoreStatus;
+    if (options.json === true) printJson(status);
+    else print(statusInWords(status));
+    return { exitCode: 0 };
+  }
+  const progress = restoreProgress();
+  let end: DeployedEnd;
+  try {
+    end = await restoreDeployed(ask, payload, progress.show);
+  } finally {
+    progress.stop();
+  }
+  if (options.json === true) printJson({ ...end.report, end: end.end, seconds: end.status?.seconds ?? 0 });
+  else print(endInWords(end));
+  return { exitCode: end.report.outcome === "superseded" ? EXIT_FAILED : 0 };
+}
+
 function choiceOf(options: RestoreOptions): RestoreChoice {
   const { checkpoint, before, savepoint } = options;
   if ([checkpoint, before, savepoint].filter((given) => given !== undefined).length > 1) {
@@ -94,9 +146,11 @@ function choiceOf(options: RestoreOptions): RestoreChoice {
   };
 }
 
-function endInWords({ report, status, end }: RestoreEnd): string {
+function endInWords({ report, status, end }: RestoreEnd | DeployedEnd): string {
   const checkpoint = `Checkpoint ${report.checkpoint}`;
-  const seconds = formatDuration((status.seconds ?? 0) * 1000);
+  const seconds = formatDuration((status?.seconds ?? 0) * 1000);
+  if (end === "held")
+    return `${checkpoint} is restored (generation ${report.generation}), replayed to where it was to stay: ${seconds}. It stays, mappings off, until --go-on.`;
   if (end === "finished")
     return `${checkpoint} is restored (generation ${report.generation}), and everything since is replayed: ${seconds}.`;
   if (end === "loaded")
@@ -112,7 +166,10 @@ function endInWords({ report, status, end }: RestoreEnd): string {
 function statusInWords(status: RestoreStatus): string {
   if (status.phase === "none") return "Nothing was ever restored here.";
   const { left, total } = replayed(status);
-  const head = `Restore of checkpoint ${status.checkpoint} (generation ${status.generation}): ${status.phase}, ${formatDuration((status.seconds ?? 0) * 1000)}.`;
+  const generation = status.generation === undefined ? "" : ` (generation ${status.generation})`;
+  const head = `Restore of checkpoint ${status.checkpoint}${generation}: ${status.phase}, ${formatDuration((status.seconds ?? 0) * 1000)}.`;
+  if (status.phase === "refused") return `${head} ${status.reason}`;
+  if (status.phase === "checking") return `${head} ${status.partsChecked} of ${status.partsTotal} parts checked.`;
   if (status.phase === "loading") return `${head} ${status.partsLoaded} of ${status.partsTotal} parts loaded.`;
   if (status.phase === "replaying") return `${head} ${total - left} of ${total} splits replayed.`;
   return head;
@@ -129,9 +186,11 @@ function restoreProgress(): { show(status: RestoreStatus): void; stop(): void } 
       show(status) {
         const { left, total } = replayed(status);
         const line =
-          status.phase === "loading"
-            ? `Loading: ${status.partsLoaded} of ${status.partsTotal} parts.`
-            : `Replaying: ${total - left} of ${total} splits done.`;
+          status.phase === "checking"
+            ? `Checking: ${status.partsChecked ?? 0} of ${status.partsTotal} parts.`
+            : status.phase === "loading"
+              ? `Loading: ${status.partsLoaded} of ${status.partsTotal} parts.`
+              : `Replaying: ${total - left} of ${total} splits done.`;
         if (line !== last) note(line);
         last = line;
       },
@@ -149,9 +208,14 @@ function restoreProgress(): { show(status: RestoreStatus): void; stop(): void } 
   return {
     show(status) {
       const { left, total } = replayed(status);
-      const loading = status.phase === "loading";
-      bar.setTotal(Math.max(1, loading ? status.partsTotal : total));
-      bar.update(loading ? status.partsLoaded : total - left, { what: loading ? "loading parts" : "replaying splits" });
+      const [what, value, of] =
+        status.phase === "checking"
+          ? ["checking parts", status.partsChecked ?? 0, status.partsTotal]
+          : status.phase === "loading"
+            ? ["loading parts", status.partsLoaded, status.partsTotal]
+            : ["replaying splits", total - left, total];
+      bar.setTotal(Math.max(1, of));
+      bar.update(value, { what });
     },
     stop: () => bar.stop(),
   };
