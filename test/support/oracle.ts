@@ -18,6 +18,8 @@ import type { LogState, TestEvent, TestWorld } from "./test-world.ts";
 
 /** How far a split has come, and what of it is missing. */
 export interface Reached {
+  /** Records that arrived earlier are no part of the fold: the user's `startFrom`. Ms since 1970. */
+  readonly startTimeMs?: number;
   readonly position: string;
   readonly holes: readonly Hole[];
   /** Records after `position` that may be in the state besides, up to here. */
@@ -44,12 +46,13 @@ interface Due {
 /** Per key and split: what must and what may be in the key's list. */
 function dueOf(world: TestWorld, reached: ReadonlyMap<string, Reached>): Map<string, Map<string, Due>> {
   const due = new Map<string, Map<string, Due>>();
-  for (const [split, { position, holes, maybeTo }] of reached) {
+  for (const [split, { position, holes, maybeTo, startTimeMs = 0 }] of reached) {
+    const arrivalTimeMs = world.source.splits.get(split)?.arrivalTimeMs ?? (() => startTimeMs);
     const values = world.source.splits.get(split)?.values ?? [];
     const last = numberAt(maybeTo ?? position);
     for (let number = 1; number <= last; number += 1) {
       const event = values[number - 1] as Partial<TestEvent> | undefined;
-      if (event?.key === undefined || event.id === undefined) continue;
+      if (event?.key === undefined || event.id === undefined || arrivalTimeMs(number) < startTimeMs) continue;
       const hole = holes.find((one) => within(one, at(number)));
       const ofKey = due.get(event.key) ?? new Map<string, Due>();
       due.set(event.key, ofKey);
@@ -108,7 +111,8 @@ async function reachedBy(world: TestWorld, functionName: string): Promise<Map<st
   for (const [split, item] of await world.items(functionName)) {
     if (split === "redrive") continue;
     const holes = await allHoles(world.stores.control, { function: functionName, split }, item);
-    reached.set(split, { position: item.position, holes, maybeTo: item.attemptedTo });
+    const { position, attemptedTo: maybeTo, startTimeMs } = item;
+    reached.set(split, { position, holes, maybeTo, ...(startTimeMs === undefined ? {} : { startTimeMs }) });
   }
   return reached;
 }
@@ -160,7 +164,12 @@ export async function expectCheckpointExact(world: TestWorld, n: number): Promis
     const logs = await checkpointLogs(world, n, name);
     expect(logs.size, `keys of ${name} that the manifest of checkpoint ${n} counts`).toBe(keys);
     const reached = new Map<string, Reached>();
-    for (const { split, position, holes } of splits) if (split !== "redrive") reached.set(split, { position, holes });
+    for (const { split, position, holes } of splits) {
+      if (split === "redrive") continue;
+      // A manifest does not say it: the split keeps it for life.
+      const { startTimeMs } = (await world.itemOf(split, name)) ?? {};
+      reached.set(split, { position, holes, ...(startTimeMs === undefined ? {} : { startTimeMs }) });
+    }
     expectFold(world, logs, reached, `checkpoint ${n}, function ${name}`);
   }
 }
