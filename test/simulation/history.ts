@@ -33,7 +33,7 @@ import { flawOfFold, holeAt, type Reached } from "./fold-oracle.ts";
 import { type Addressed, Monitor } from "./monitor.ts";
 import { Process } from "./process.ts";
 import { FUNCTION, idsIn, recordingFunction } from "./recording-function.ts";
-import { type Method, Scheduler } from "./scheduler.ts";
+import { type Call, type Method, Scheduler } from "./scheduler.ts";
 import { drawSetup, HOUR_MS, MINUTE_MS, type Setup } from "./setup.ts";
 import { at, numberAt, SimulatedSource, type SimulatedSplit } from "./simulated-source.ts";
 import { promise, Violation } from "./violation.ts";
@@ -54,6 +54,14 @@ export interface HistoryOptions {
   readonly settle?: "microtasks" | "event loop";
   /** @default drawn */
   readonly setup?: Setup;
+  /** Where somebody compares states: time stands still between calls, and tokens are each process's own. */
+  readonly comparing?: {
+    readonly answered: (call: Call, answer: unknown) => void;
+    /** Before each turn of the first phase. */
+    readonly turn: (history: History) => void;
+    /** The faults stop. */
+    readonly calm: () => void;
+  };
 }
 
 /** Parts go as they are: the machine's compressor runs on threads of its own. */
@@ -89,6 +97,7 @@ export class History {
   readonly #choices: Choices;
   readonly #coverage: Coverage;
   readonly #tell: ((line: string) => void) | undefined;
+  readonly #comparing: HistoryOptions["comparing"];
   readonly #definitions: FunctionDefinition<never, never>[];
   #repaired = false;
   /** Events whose dead letters were put back. */
@@ -113,7 +122,8 @@ export class History {
     this.setup = options.setup ?? drawSetup(choices);
     const { setup } = this;
     tell?.(describeSetup(setup));
-    this.scheduler = new Scheduler({ choices, coverage, settle, tell });
+    this.#comparing = options.comparing;
+    this.scheduler = new Scheduler({ choices, coverage, settle, tell, answered: options.comparing?.answered });
     this.scheduler.treatment = setup.treatment;
     this.scheduler.faultsLeft = setup.faultsMax;
     this.monitor = new Monitor(coverage);
@@ -139,6 +149,12 @@ export class History {
     this.#redrivesLeft = setup.redrives;
   }
 
+  /** What the mappings know, and what is still to begin. */
+  get outside(): string {
+    const cursors = this.deliveries.map(({ cursor, busy }) => `${cursor}${busy?.dead === false ? busy.name : ""}`);
+    return `${cursors.join()} ${this.#actionsLeft} ${this.#names} ${this.nowMs}`;
+  }
+
   /** @throws Violation */
   async run(): Promise<void> {
     await this.scheduler.run(() => this.#anything());
@@ -153,13 +169,19 @@ export class History {
 
   #anything(): boolean {
     this.#mustGoOn();
+    this.#comparing?.turn(this);
     const { eagerness } = this.setup;
     if (this.#actionsLeft > 0 && (this.#idle() || this.#choices.chance(eagerness))) {
       this.#actionsLeft -= 1;
       this.#begin();
       return true;
     }
-    this.nowMs += 1;
+    if (this.scheduler.late.length > 0 && this.#choices.chance(0.05)) {
+      this.#coverage.hit("a late call arrives");
+      this.scheduler.arrive();
+      return true;
+    }
+    if (this.#comparing === undefined) this.nowMs += 1;
     return this.scheduler.step() || this.#actionsLeft > 0;
   }
 
@@ -174,6 +196,15 @@ export class History {
   }
 
   #begin(): void {
+    const { script } = this.setup;
+    if (script !== undefined) {
+      for (const action of script[script.length - 1 - this.#actionsLeft] ?? []) {
+        if (action === "deliver") this.#deliverSome();
+        else if (action === "restore") this.#startRestore(undefined, { carriedOn: true });
+        else this.#startCoordinator({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
+      }
+      return;
+    }
     const dice = this.#choices.below(20);
     if (dice < 9) this.#deliverSome();
     else if (dice < 11) this.#duplicate();
@@ -269,6 +300,16 @@ export class History {
     if (savepoint) this.#coverage.hit("a savepoint");
     const seconds = [40, 3, 10][this.#choices.below(3)] as number;
     const pollMs = this.#choices.chance(0.2) ? 25_000 : 1_000;
+    this.#startCoordinator({ ask, savepoint, seconds, pollMs });
+  }
+
+  #startCoordinator(options: {
+    readonly ask: boolean;
+    readonly savepoint: boolean;
+    readonly seconds: number;
+    readonly pollMs: number;
+  }): void {
+    const { ask, savepoint, seconds, pollMs } = options;
     if (this.processes.some(({ name, dead }) => name.startsWith("C") && !dead)) {
       this.#coverage.hit("two coordinators at once");
     }
@@ -465,6 +506,7 @@ export class History {
   async #settleDown(): Promise<void> {
     this.scheduler.treatment = { ...this.setup.treatment, faultiness: 0, faults: [], stalling: 0 };
     this.scheduler.faultsLeft = 0;
+    this.#comparing?.calm();
     this.#tell?.("the faults stop");
     if (this.setup.maxConsecutiveDeadLetters < 100 || this.setup.triesMax > 2) {
       this.#repaired = true;
@@ -741,7 +783,7 @@ export class History {
 
   #resources(process: Process): AppResources {
     const clock = { now: () => this.nowMs, sleep: (ms: number) => this.#sleep(process, ms) };
-    const randomness = { fraction: () => 0.5, token: () => `t${++this.#tokens}` };
+    const randomness = { fraction: () => 0.5, token: () => this.#token(process) };
     const stores = this.stores.open(process, { clock, randomness });
     const source = this.#sourceOf(process, stores.storage);
     return {
@@ -752,6 +794,12 @@ export class History {
       observe: (event) => this.#observe(process, event),
       compression: plain,
     };
+  }
+
+  #token(process: Process): string {
+    if (this.#comparing === undefined) return `t${++this.#tokens}`;
+    process.tokens += 1;
+    return `${process.name}t${process.tokens}`;
   }
 
   #sourceOf(process: Process, storage: AppResources["storage"]): Source {

@@ -9,6 +9,7 @@ import { SingleBar } from "cli-progress";
 import Table from "cli-table3";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { Coverage } from "./coverage.ts";
+import { CRASHES, explore, oneCheckpoint, oneRestore } from "./explore.ts";
 import { minimise } from "./minimise.ts";
 import {
   type Broken,
@@ -19,6 +20,7 @@ import {
   runHistories,
   SeededChoices,
 } from "./run-histories.ts";
+import { FAULTS } from "./scheduler.ts";
 import { WORLD_NAMES, WORLDS, type WorldName } from "./worlds.ts";
 
 interface Options {
@@ -28,6 +30,9 @@ interface Options {
   readonly firstSeed: number;
   readonly workers: number;
   readonly json: boolean;
+  readonly explore: boolean;
+  readonly switches: number;
+  readonly seconds: number;
 }
 
 interface WorkerReport extends RunReport {
@@ -55,12 +60,16 @@ const command = new Command("simulate")
   .option("--runs <n>", "histories to play, from the first seed on", number(1), 10_000)
   .option("--first-seed <n>", "the first one's seed", number(0), 1)
   .option("--workers <n>", "processes to share them", number(1), 1)
+  .option("--explore", "play every history of two small apps instead", false)
+  .option("--switches <n>", "with --explore: preemptions in a history, at the most", number(0), 2)
+  .option("--seconds <n>", "with --explore: break each app off after this time", number(1), 120)
   .option("--json", "say it as JSON", false)
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 async function main(): Promise<void> {
   const options = command.parse().opts<Options>();
-  process.exitCode = options.seed === undefined ? await run(options) : await again(options.seed, options);
+  if (options.explore) process.exitCode = await exploreAll(options);
+  else process.exitCode = options.seed === undefined ? await run(options) : await again(options.seed, options);
 }
 
 /** One history, told. */
@@ -134,6 +143,23 @@ function missingAfter(runs: number, world: WorldName, coverage: Coverage): strin
   return WORLDS[world].covering.flatMap(({ branches, runs: enough }) =>
     runs < enough ? [] : coverage.missing(branches),
   );
+}
+
+/** All histories of small apps, within bounds that are printed. */
+async function exploreAll({ switches, seconds, json }: Options): Promise<number> {
+  const apps = [oneCheckpoint(FAULTS, switches), oneRestore(CRASHES, switches)];
+  const found = [];
+  for (const app of apps) {
+    const endMs = performance.now() + seconds * 1000;
+    const { states, histories, whole, violation } = await explore(app, () => performance.now() > endMs);
+    found.push({ app: app.name, switchesMax: switches, states, histories, whole, violation: violation?.promise ?? null });
+    if (json) continue;
+    const end = whole ? "all of them" : violation === undefined ? `broken off after ${seconds} s` : "broken off there";
+    console.log(`${app.name}; at most ${switches} preemptions: ${states} states in ${histories} histories, ${end}.`);
+    if (violation !== undefined) console.log(`  A promise is broken: ${violation.promise}`);
+  }
+  if (json) console.log(JSON.stringify(found));
+  return found.every(({ violation }) => violation === null) ? 0 : 1;
 }
 
 type Part = { readonly world: WorldName; readonly firstSeed: number; readonly runs: number };

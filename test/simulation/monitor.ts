@@ -129,6 +129,8 @@ export class Monitor implements Watcher {
     });
   }
 
+  controlRemoved(): void {}
+
   stateRemoved(): void {}
 
   object(path: string, body: Uint8Array | undefined): void {

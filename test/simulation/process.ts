@@ -8,6 +8,10 @@ export class Process {
   dead = false;
   /** It sleeps for as long as it may be: a zombie. */
   stalled = false;
+  /** All that it was answered, where somebody compares: what it does next depends on nothing else. */
+  trail = "";
+  /** Tokens it has drawn. */
+  tokens = 0;
 
   constructor(name: string, startedAtMs: number) {
     this.name = name;

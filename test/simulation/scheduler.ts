@@ -64,6 +64,8 @@ export interface Call {
 export interface SchedulerOptions {
   readonly choices: Choices;
   readonly coverage: Coverage;
+  /** Told what a call was answered, before its process is. */
+  readonly answered?: ((call: Call, answer: unknown) => void) | undefined;
   /** Told everything that happens, in words; absent in all but replays. */
   readonly tell?: ((line: string) => void) | undefined;
   /**
@@ -96,6 +98,8 @@ export class Scheduler {
   readonly late: Call[] = [];
   treatment: Treatment = CALM;
   faultsLeft = 0;
+  /** How often a process may still be left off for another though it could go on. */
+  switchesLeft = Number.POSITIVE_INFINITY;
   steps = 0;
   /** Why the history cannot go on: seen at the next turn, whoever swallows it. */
   broken: unknown;
@@ -160,7 +164,10 @@ export class Scheduler {
     const fault = this.#fault(call);
     if (fault === undefined) {
       this.#tell(call, "");
-      call.run().then(call.resolve as (answer: unknown) => void, call.reject);
+      const { answered } = this.#options;
+      const resolve = call.resolve as (answer: unknown) => void;
+      if (answered === undefined) call.run().then(resolve, call.reject);
+      else call.run().then((answer) => (answered(call, answer), resolve(answer)), call.reject);
     } else {
       this.faultsLeft -= 1;
       this.#options.coverage.fault(fault, call.method.writes);
@@ -198,7 +205,8 @@ export class Scheduler {
       this.#options.tell?.(`${process.name} stalls`);
       return this.#choose();
     }
-    if (same >= 0 && !(able > 1 && choices.chance(switching))) return this.#take(same);
+    if (same >= 0 && !(able > 1 && this.switchesLeft > 0 && choices.chance(switching))) return this.#take(same);
+    if (same >= 0) this.switchesLeft -= 1;
     let nth = choices.below(able);
     for (const [index, { process }] of this.waiting.entries()) {
       if (process.stalled) continue;

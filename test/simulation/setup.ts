@@ -48,11 +48,15 @@ export interface Setup {
   readonly duplicates: number;
   readonly kills: number;
   readonly actions: number;
+  /** What begins: each group together, once the one before it has come to rest. Absent: drawn as it comes. */
+  readonly script?: readonly (readonly Action[])[];
   /** How often something new begins instead of a call being let through. */
   readonly eagerness: number;
   readonly faultsMax: number;
   readonly treatment: Treatment;
 }
+
+export type Action = "deliver" | "coordinate" | "restore";
 
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;

@@ -43,7 +43,10 @@ export interface StoresSurroundings {
 export interface Watcher {
   control(key: ItemKey, write: ConditionalWrite, answer: UpdateAnswer): void;
   state(functionName: string, item: StateItem, written: boolean): void;
-  stateRemoved(scope: StateScope, key: string): void;
+  /** An item of the control table is gone. */
+  controlRemoved(key: ItemKey): void;
+  /** The item of a key is gone, or of all keys of older generations. */
+  stateRemoved(scope: StateScope, key: string | undefined): void;
   object(path: string, body: Uint8Array | undefined): void;
 }
 
@@ -147,8 +150,12 @@ class ScheduledControl implements ControlStore {
   }
 
   delete(key: ItemKey): Promise<void> {
-    const { control, process, scheduler } = this.#view;
-    return scheduler.call(process, DELETE, () => control.delete(key), key);
+    const { control, process, scheduler, watcher } = this.#view;
+    const run = async (): Promise<void> => {
+      await control.delete(key);
+      watcher.controlRemoved(key);
+    };
+    return scheduler.call(process, DELETE, run, key);
   }
 }
 
@@ -246,8 +253,13 @@ class ScheduledState implements StateBackend {
   }
 
   removeOlderGenerations(scope: StateScope, deadlineMs: number): Promise<boolean> {
-    const { process, scheduler, state } = this.#view;
-    return scheduler.call(process, REMOVE_OLDER, () => state.removeOlderGenerations(scope, deadlineMs), scope);
+    const { process, scheduler, state, watcher } = this.#view;
+    const run = async (): Promise<boolean> => {
+      const done = await state.removeOlderGenerations(scope, deadlineMs);
+      watcher.stateRemoved(scope, undefined);
+      return done;
+    };
+    return scheduler.call(process, REMOVE_OLDER, run, scope);
   }
 }
 
