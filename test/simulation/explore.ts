@@ -138,7 +138,9 @@ export async function explore(exploration: Exploration, deadline: () => boolean 
       const { scheduler, processes } = history;
       const waiting = scheduler.waiting.map(({ process, method }) => `${process.name}${method.name}`).join();
       const trails = processes.map(({ trail, dead }) => (dead ? "-" : trail)).join();
-      const late = scheduler.late.map(({ process, method, first }) => `${process.name}${method.name}${JSON.stringify(first)}`);
+      const late = scheduler.late.map(
+        ({ process, method, first }) => `${process.name}${method.name}${JSON.stringify(first)}`,
+      );
       const { faultsLeft, running, switchesLeft } = scheduler;
       const rest = `${waiting}|${late.join()}|${faultsLeft}|${switchesLeft}|${running?.name}|${history.outside}`;
       const state = `${named(mirror?.text ?? "")}|${trails}|${rest}`;
@@ -200,6 +202,7 @@ const SMALL: Setup = {
   clears: false,
   checkpoints: 0,
   restores: 0,
+  headStart: false,
   lastCheckpoint: false,
   lastRestore: false,
   duplicates: 0,

@@ -124,8 +124,6 @@ export class History {
     tell?.(describeSetup(setup));
     this.#comparing = options.comparing;
     this.scheduler = new Scheduler({ choices, coverage, settle, tell, answered: options.comparing?.answered });
-    this.scheduler.treatment = setup.treatment;
-    this.scheduler.faultsLeft = setup.faultsMax;
     this.monitor = new Monitor(coverage);
     this.monitor.committed = (n, manifest) => void this.#unread.push([n, manifest]);
     this.monitor.splitWritten = (name, split, before) => this.#splitWritten(name, split, before);
@@ -157,12 +155,28 @@ export class History {
 
   /** @throws Violation */
   async run(): Promise<void> {
+    const { setup } = this;
+    if (setup.headStart) await this.#headStart();
+    this.scheduler.treatment = setup.treatment;
+    this.scheduler.faultsLeft = setup.faultsMax;
     await this.scheduler.run(() => this.#anything());
     await this.#settleDown();
     await this.#judge();
-    const { setup } = this;
     if (setup.lastCheckpoint || this.monitor.completed === 0) await this.#lastCheckpoint();
     if (setup.lastRestore) await this.#lastRestore();
+  }
+
+  /** Undisturbed: a batch of every split, and a checkpoint that can be restored. */
+  async #headStart(): Promise<void> {
+    const toRest = () =>
+      this.scheduler.run(() => {
+        this.#mustGoOn();
+        return this.scheduler.step();
+      });
+    for (const delivery of this.deliveries) this.#deliver(delivery);
+    await toRest();
+    this.#startCoordinator({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
+    await toRest();
   }
 
   // --- a while of everything at once
@@ -203,6 +217,10 @@ export class History {
         else if (action === "restore") this.#startRestore(undefined, { carriedOn: true });
         else this.#startCoordinator({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
       }
+      return;
+    }
+    if (this.#restoresLeft > 0 && this.monitor.completed > 0 && this.#choices.chance(0.25)) {
+      this.#restore();
       return;
     }
     const dice = this.#choices.below(20);
@@ -640,7 +658,8 @@ export class History {
     }
     const flaw = flawOfFold(this.source.splits, reached, logs, {
       unseen: this.#unseen,
-      faulty: (id) => this.setup.poison.has(id) || this.setup.killers.has(id),
+      // Repaired code may have folded it in a batch that was overtaken, before its tries were counted up.
+      faulty: (id) => !this.#repaired && (this.setup.poison.has(id) || this.setup.killers.has(id)),
       repeats: this.setup.mode === "at-least-once",
       redriven: this.#redriven,
     });
@@ -750,7 +769,10 @@ export class History {
     if (process.dead) return;
     process.dead = true;
     this.#tell?.(`${process.name}: fails with ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-    if (thrown instanceof TidemarkError && thrown.kind !== "report-bug") return;
+    if (thrown instanceof TidemarkError && thrown.kind !== "report-bug") {
+      if (thrown.message.includes("met state of version")) this.#coverage.hit("older code meets newer state");
+      return;
+    }
     this.#failed ??=
       thrown instanceof Violation
         ? thrown

@@ -152,7 +152,14 @@ async function exploreAll({ switches, seconds, json }: Options): Promise<number>
   for (const app of apps) {
     const endMs = performance.now() + seconds * 1000;
     const { states, histories, whole, violation } = await explore(app, () => performance.now() > endMs);
-    found.push({ app: app.name, switchesMax: switches, states, histories, whole, violation: violation?.promise ?? null });
+    found.push({
+      app: app.name,
+      switchesMax: switches,
+      states,
+      histories,
+      whole,
+      violation: violation?.promise ?? null,
+    });
     if (json) continue;
     const end = whole ? "all of them" : violation === undefined ? `broken off after ${seconds} s` : "broken off there";
     console.log(`${app.name}; at most ${switches} preemptions: ${states} states in ${histories} histories, ${end}.`);

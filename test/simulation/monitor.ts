@@ -118,6 +118,7 @@ export class Monitor implements Watcher {
 
   state(_functionName: string, item: StateItem, written: boolean): void {
     if (!written) return;
+    this.#turnOfImages(item);
     const control = this.known;
     if (item.before !== undefined) this.#coverage.hit("a before-image is written");
     if (item.state === ABSENT) this.#coverage.hit("a tombstone is written");
@@ -127,6 +128,16 @@ export class Monitor implements Watcher {
     promise(item.epoch < open || (item.epoch === open && item.before !== undefined), () => {
       return `checkpoint ${open} is open, and key ${item.key} was written without an image at its cut (epoch ${item.epoch})`;
     });
+  }
+
+  readonly #items = new Map<string, StateItem>();
+
+  #turnOfImages(item: StateItem): void {
+    const place = `${item.generation} ${item.key}`;
+    const before = this.#items.get(place);
+    this.#items.set(place, item);
+    if (before?.before === undefined || before.epoch !== item.epoch || before.before === item.before) return;
+    this.#coverage.hit(item.before === undefined ? "a before-image is dropped" : "both images are folded");
   }
 
   controlRemoved(): void {}

@@ -10,7 +10,7 @@ it(`${RUNS} histories keep every promise`, async () => {
   const { broken, histories } = await runHistories({ firstSeed: 1, runs: RUNS, coverage: new Coverage() });
   expect(broken).toBeUndefined();
   expect(histories).toBe(RUNS);
-}, 300_000);
+}, 900_000);
 
 it("a seed gives one history, to the letter", async () => {
   for (const seed of [7, 71, 743]) {

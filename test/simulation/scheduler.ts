@@ -167,7 +167,13 @@ export class Scheduler {
       const { answered } = this.#options;
       const resolve = call.resolve as (answer: unknown) => void;
       if (answered === undefined) call.run().then(resolve, call.reject);
-      else call.run().then((answer) => (answered(call, answer), resolve(answer)), call.reject);
+      else {
+        const told = (answer: unknown): void => {
+          answered(call, answer);
+          resolve(answer);
+        };
+        call.run().then(told, call.reject);
+      }
     } else {
       this.faultsLeft -= 1;
       this.#options.coverage.fault(fault, call.method.writes);

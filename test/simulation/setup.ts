@@ -42,6 +42,8 @@ export interface Setup {
   readonly clears: boolean;
   readonly checkpoints: number;
   readonly restores: number;
+  /** A checkpoint has completed before anything goes wrong. */
+  readonly headStart: boolean;
   /** At the end: a checkpoint though one has completed, and a restore of the latest. */
   readonly lastCheckpoint: boolean;
   readonly lastRestore: boolean;
@@ -102,10 +104,11 @@ export function drawSetup(choices: Choices): Setup {
   const killers = some(0.1);
   const expiry = sometimes(0.15);
   const minutes = sometimes(0.3) ? [11 * MINUTE_MS] : [];
-  const hours = sometimes(0.15) ? [80 * MINUTE_MS] : [];
+  const hours = sometimes(clears ? 0.4 : 0.15) ? [80 * MINUTE_MS] : [];
   const days = expiry ? [25 * HOUR_MS, 13 * HOUR_MS] : [];
   const faulty = sometimes(0.75);
   const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
+  const restores = one(0, 0, 0, 1, 1, 2);
   return {
     mode: sometimes(0.12) ? "at-least-once" : "exactly-once",
     splits,
@@ -124,8 +127,9 @@ export function drawSetup(choices: Choices): Setup {
     expiry,
     jumpsMs: [...minutes, ...hours, ...days],
     clears,
-    checkpoints: one(1, 1, 2, 3),
-    restores: one(0, 0, 0, 1, 1, 2),
+    checkpoints: hours.length > 0 && clears ? 3 : one(1, 1, 2, 3),
+    restores,
+    headStart: restores > 0 && sometimes(0.7),
     lastCheckpoint: sometimes(0.4),
     lastRestore: sometimes(0.15),
     duplicates: sometimes(0.3) ? 2 : 0,
