@@ -151,10 +151,10 @@ export async function explore(exploration: Exploration, deadline: () => boolean 
       choices,
       coverage: new Coverage(),
       setup: exploration.setup,
-      open: (scheduler, watcher) => {
-        mirror = new Mirror(watcher);
-        scheduler.switchesLeft = exploration.switchesMax;
-        return new PortStores(scheduler, mirror);
+      open: (surroundings) => {
+        mirror = new Mirror(surroundings.watcher);
+        surroundings.scheduler.switchesLeft = exploration.switchesMax;
+        return new PortStores(surroundings.scheduler, mirror);
       },
       comparing: {
         turn,
