@@ -1,0 +1,131 @@
+/** Every case that docs/protocol.md §8 asks for has its named tests, and they are there. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { expect, it } from "vitest";
+
+const root = path.resolve(import.meta.dirname, "../..");
+
+/** Beginning of a case's row -> tests, by file and by a piece of their names. */
+const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: string])[]>> = {
+  "crash between any two calls": [
+    ["batch-crash", "crash between any two calls of a batch"],
+    ["coordinator-crash", "crash between any two calls of the coordinator"],
+    ["restore-crash", "crash between any two calls of a restore"],
+  ],
+  "a write that was applied but answered with a time-out": [
+    ["batch-crash", "a write of a batch that was applied but answered with a time-out"],
+    ["batch-crash", "a write of a batch that arrives long after its caller died"],
+    ["coordinator-crash", "a write of the coordinator that was applied but answered with a time-out"],
+    ["coordinator-crash", "a write of the coordinator that arrives long after its caller died"],
+    ["restore-crash", "a write of a restore that arrives long after its caller died"],
+  ],
+  "duplicate batches, overlapping batches": [
+    ["deliveries", "duplicate batches change nothing"],
+    ["deliveries", "overlapping batches fold each record once"],
+    ["deliveries", "late duplicates of resolved records"],
+    ["deliveries", "a batch delivered again in bisected pieces"],
+    ["interleavings", "duplicate and overlapping batches, two mappings on one stream"],
+  ],
+  "a batch partly applied in epoch n-1, redelivered": [["deliveries", "stays in n-1: events keep their colour"]],
+  "a batch partly applied, then given up by the source": [["deliveries", "the hole is noted, and B comes after it"]],
+  "the coordinator's idle move racing": [
+    ["images", "is passed once by an idle move and a handler that race"],
+    ["interleavings", "the coordinator's idle move racing a handler's barrier"],
+  ],
+  "key created after the cut": [
+    ["images", "created after the cut is not in the checkpoint"],
+    ["images", "deleted after the cut is in the checkpoint"],
+    ["images", "created and deleted after the cut"],
+    ["tombstones", "a handler stalled before it applies nothing twice"],
+  ],
+  "two splits writing one key": [["images", "both images are right, whichever comes first"]],
+  "an aborted checkpoint followed by the next one": [["images", "while a slow split skips the aborted epoch"]],
+  "manifest and abort written at the same time": [
+    ["outcome", "the late commit follows the abort"],
+    ["outcome", "one that stalls before its commit and comes back an epoch later"],
+  ],
+  "a split born, or closed": [
+    ["births", "after the trigger and before the list"],
+    ["births", "whose put is answered late"],
+    ["births", "is ended in the cut once it was read to its end"],
+    ["births", "while a checkpoint is aborted: ended in the next"],
+  ],
+  "a poison record, a record that kills the process": [
+    ["poison", "never blocks the barrier"],
+    ["poison", "lets the barrier pass once it is given up"],
+  ],
+  "a zombie handler that writes or ends": [
+    ["interleavings", "a zombie handler that writes or ends after a restore, or after a later batch"],
+    ["zombies", "held at its End through a later batch"],
+  ],
+  "a restore that dies at any step": [
+    ["restore-crash", "crash between any two calls of a restore"],
+    ["restores", "of two checkpoints, the slower one finishing last"],
+    ["restores", "aborts it by the marker"],
+  ],
+  "a source that no longer has the records": [["restores", "is refused by name before anything changed"]],
+  "retention against a stalled coordinator": [
+    ["outcome", "against a coordinator that stalled before its commit"],
+    ["outcome", "against a restore at any of its calls"],
+  ],
+  "a restore of 2 after 3, 4 were taken": [["outcome", "then latest is never 3 or 4"]],
+  "old code beside new state versions": [
+    ["state-versions", "fails the batch, writes nothing, counts no try"],
+    ["state-versions", "is upgraded by its own version where an event of the old epoch"],
+  ],
+  "throttling for an hour": [["poison", "throttl"]],
+  "a tried batch expires in part": [
+    ["expiry", "in part: the hole is noted"],
+    ["expiry", "whole: the hole reaches"],
+    ["expiry", "with nothing after it: the coordinator notes it"],
+    ["expiry", "for a quiet shard older than the retention"],
+    ["expiry", "records come and expire unseen, and then the coordinator looks"],
+  ],
+  "a poison record skipped": [["poison", "that was skipped before a later record of its key was written"]],
+  "a tombstone covered late": [["tombstones", "that is covered late stays"]],
+  "a restore that is asked for": [
+    ["requested-restores", "crash between any two calls of a restore that is asked for"],
+    ["requested-restores", "takes the place of another that is still being checked"],
+    ["requested-restores", "is refused with its reason"],
+  ],
+  "a restore that is held": [
+    ["held-restores", "a held restore that goes wrong at any call"],
+    ["held-restores", "up to the time"],
+  ],
+  "mappings at every call of a restore": [
+    ["requested-restores", "keeps what it owes a mapping"],
+    ["requested-restores", "leaves a mapping alone that was disabled by hand before"],
+  ],
+  "workers: 1, 4, 16": [
+    ["fan-out", "by %i workers: every slice and part is done once"],
+    ["fan-out", "one of which dies at one of its calls"],
+    ["fan-out", "when every worker dies"],
+    ["fan-out", "is superseded and writes nothing"],
+  ],
+  "two restorers, the slower one finishing last": [
+    ["restores", "the slower one finishing last"],
+    ["restores", "a restore record that arrives late is refused"],
+    ["births", "as a restore ends is refused for no longer than until its next batch"],
+  ],
+};
+
+function cases(): string[] {
+  const page = readFileSync(path.join(root, "docs/protocol.md"), "utf8");
+  const table = page.slice(page.indexOf("## 8. Cases that tests must contain")).split("\n");
+  const rows = table.filter((line) => line.startsWith("|")).slice(2);
+  return rows.map((row) => row.split("|")[1]?.trim() ?? "");
+}
+
+it.each(cases())("has its tests: %s", (row) => {
+  const beginning = Object.keys(TESTS).find((one) => row.startsWith(one));
+  expect(beginning, `tests of the case ${JSON.stringify(row)}`).toBeDefined();
+  for (const [file, name] of TESTS[beginning as string] ?? []) {
+    expect(readFileSync(path.join(import.meta.dirname, `${file}.test.ts`), "utf8")).toContain(name);
+  }
+});
+
+it("names no case that the page does not have", () => {
+  const rows = cases();
+  expect(rows.length).toBeGreaterThan(20);
+  expect(Object.keys(TESTS).filter((beginning) => !rows.some((row) => row.startsWith(beginning)))).toEqual([]);
+});
