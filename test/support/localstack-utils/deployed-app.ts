@@ -2,11 +2,14 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   GetEventSourceMappingCommand,
   GetFunctionConfigurationCommand,
   InvokeCommand,
   type LambdaClient,
+  PutFunctionConcurrencyCommand,
+  TooManyRequestsException,
 } from "@aws-sdk/client-lambda";
 import { readStatePage } from "../../../local/read-states.ts";
 import { localSurroundings } from "../../../local/surroundings.ts";
@@ -24,6 +27,10 @@ import type { JsonValue } from "../../../shared/json/json-value.ts";
 import { openStores, type Stores } from "../../../shared/lambda/open-resources.ts";
 import { type Deployment, SETTINGS_VARIABLE, type Settings } from "../../../shared/lambda/settings.ts";
 import { partPath } from "../../../shared/storage/object-paths.ts";
+import { WAIT_MS } from "./wait-until.ts";
+
+const COORDINATORS_MAX = 1;
+const TURN_POLL_MS = 1_000;
 
 export interface SplitLook extends Split {
   readonly function: string;
@@ -46,6 +53,11 @@ export class DeployedApp {
   /** @param coordinator the Lambda function whose settings name everything else of the deployment */
   static async open(app: AppDefinition, coordinator: string, lambda: LambdaClient): Promise<DeployedApp> {
     const { Environment } = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: coordinator }));
+    // As the stack says. LocalStack's CloudFormation passes it over, and a restore that takes minutes would have as many
+    // coordinators, each of which has the same splits replayed.
+    await lambda.send(
+      new PutFunctionConcurrencyCommand({ FunctionName: coordinator, ReservedConcurrentExecutions: COORDINATORS_MAX }),
+    );
     const given = JSON.parse(Environment?.Variables?.[SETTINGS_VARIABLE] ?? "{}") as Omit<Settings, "app">;
     const settings: Settings = { ...given, app: describeApp(app) };
     return new DeployedApp(
@@ -145,8 +157,17 @@ export interface InvocationAnswer {
   readonly payload: JsonValue;
 }
 
+/** Waits for its turn where another invocation of a function that runs one at a time is under way. */
 export async function invoke(lambda: LambdaClient, FunctionName: string, event: unknown): Promise<InvocationAnswer> {
-  const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload: JSON.stringify(event) }));
-  const text = answer.Payload?.transformToString() ?? "";
-  return { failed: answer.FunctionError !== undefined, payload: text === "" ? null : (JSON.parse(text) as JsonValue) };
+  for (let waitedMs = 0; ; waitedMs += TURN_POLL_MS) {
+    try {
+      const answer = await lambda.send(new InvokeCommand({ FunctionName, Payload: JSON.stringify(event) }));
+      const text = answer.Payload?.transformToString() ?? "";
+      const payload = text === "" ? null : (JSON.parse(text) as JsonValue);
+      return { failed: answer.FunctionError !== undefined, payload };
+    } catch (thrown) {
+      if (!(thrown instanceof TooManyRequestsException) || waitedMs > WAIT_MS) throw thrown;
+      await sleep(TURN_POLL_MS);
+    }
+  }
 }
