@@ -14,7 +14,7 @@ import type { Clock, Randomness } from "../../shared/environment.ts";
 import { DynamoDBStateBackend } from "../../shared/state/dynamodb/dynamodb-state-backend.ts";
 import { STATE_KEY_SCHEMA } from "../../shared/state/dynamodb/state-table.ts";
 import { S3CheckpointStorage } from "../../shared/storage/s3/s3-storage.ts";
-import { CONTROL_TABLE, CommandWatch, WatchedControl } from "./command-watch.ts";
+import { CONTROL_TABLE, CommandWatch, WATCHED_BRANCHES, WatchedControl } from "./command-watch.ts";
 import type { Process } from "./process.ts";
 import { FUNCTION } from "./recording-function.ts";
 import type { Method } from "./scheduler.ts";
@@ -57,11 +57,11 @@ export class AdapterStores implements WorldStores {
 
   constructor(options: StoresSurroundings) {
     this.#options = options;
-    const { choices, watcher } = options;
+    const { choices, coverage, watcher } = options;
     this.#dynamodb.createTable(CONTROL_TABLE, { partition: "pk", sort: "sk" });
     this.#dynamodb.createTable(STATE_TABLE, STATE_KEY_SCHEMA);
     this.#s3.createBucket(BUCKET);
-    this.#watch = new CommandWatch({ dynamodb: this.#dynamodb, prefix: `${PREFIX}/`, watcher });
+    this.#watch = new CommandWatch({ dynamodb: this.#dynamodb, prefix: `${PREFIX}/`, watcher, coverage });
     const habit = (probability: number) => (choices.chance(0.5) ? probability : 0);
     this.#habits = { leavesOver: habit(0.3), endsEarly: habit(0.3), breaksOff: habit(0.1) };
     this.truth = this.#adapters(
@@ -173,6 +173,7 @@ const BREAKS_OFF = "the body of an object breaks off";
 
 /** What a long run in this world must have come through, besides the protocol's branches. */
 export const ADAPTER_BRANCHES: readonly string[] = [
+  ...WATCHED_BRANCHES,
   ...[LEFT_OVER.keys, LEFT_OVER.items, ENDS_EARLY, BREAKS_OFF],
   ...[...DYNAMODB_REFUSALS, ...DYNAMODB_NO_ANSWER, ...S3_REFUSALS, S3_CONFLICT, ...S3_NO_ANSWER].map(
     ({ name }) => name,

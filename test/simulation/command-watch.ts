@@ -13,6 +13,7 @@ import type { ConditionalWrite } from "../../shared/control/conditional-write.ts
 import type { ControlAttributes, ControlStore, ItemKey, UpdateAnswer } from "../../shared/control/control-store.ts";
 import { type AttributeMap, fromAttributeMap } from "../../shared/json/attribute-value.ts";
 import { fromBeforeAttributes, fromItem } from "../../shared/state/dynamodb/state-item-attributes.ts";
+import type { Coverage } from "./coverage.ts";
 import { FUNCTION } from "./recording-function.ts";
 import type { MemoryDynamoDB } from "./wires/dynamodb/memory-dynamodb.ts";
 import { UnknownToTheWire } from "./wires/s3/failures.ts";
@@ -30,7 +31,14 @@ export interface CommandWatchOptions {
   /** Before every path in the bucket. */
   readonly prefix: string;
   readonly watcher: Watcher;
+  readonly coverage: Coverage;
 }
+
+const BEFORE_ITEM_PUT = "a before-image is put into an item of its own";
+const BEFORE_ITEM_DELETED = "a before-image's own item is deleted";
+
+/** What a long run must have seen here. */
+export const WATCHED_BRANCHES = [BEFORE_ITEM_PUT, BEFORE_ITEM_DELETED];
 
 export class CommandWatch {
   readonly #options: CommandWatchOptions;
@@ -96,9 +104,12 @@ export class CommandWatch {
   }
 
   #put({ input }: PutItemCommand, applied: boolean): void {
-    const { watcher } = this.#options;
+    const { coverage, watcher } = this.#options;
     const attributes = input.Item ?? {};
-    if (isBeforeItem(attributes)) return;
+    if (isBeforeItem(attributes)) {
+      coverage.hit(BEFORE_ITEM_PUT);
+      return;
+    }
     const { item, beforeItem } = fromItem(attributes);
     const place = { partition: item.key, sort: beforeItem ?? "" };
     const apart = beforeItem === undefined ? undefined : this.#options.dynamodb.table(input.TableName).get(place);
@@ -108,7 +119,11 @@ export class CommandWatch {
 
   #deleted({ input }: DeleteItemCommand): void {
     const { Key = {} } = input;
-    if (input.TableName === CONTROL_TABLE || isBeforeItem(Key)) return;
+    if (input.TableName === CONTROL_TABLE) return;
+    if (isBeforeItem(Key)) {
+      this.#options.coverage.hit(BEFORE_ITEM_DELETED);
+      return;
+    }
     const generation = Number(Key.gen?.S);
     this.#options.watcher.stateRemoved({ function: FUNCTION, generation }, Key.key?.S ?? "");
   }

@@ -42,6 +42,7 @@ import { PortStores, type StoresSurroundings, type WorldStores } from "./world-s
 const START_MS = Date.parse("2026-01-01T00:00:00Z");
 /** Longer than any invocation lives and any request is on its way: what forgetting tombstones relies on. */
 const LIFETIME_MS_MAX = 74 * MINUTE_MS;
+const LARGE_STATE_BYTES = 210_000;
 const STEPS_MAX = 5_000;
 const ROUNDS_MAX = 200;
 
@@ -52,6 +53,11 @@ export interface HistoryOptions {
   /** What the history runs on. @default the heap adapters, at the ports */
   readonly open?: (surroundings: StoresSurroundings) => WorldStores;
   readonly settle?: "microtasks" | "event loop";
+  /**
+   * How many histories have states of more than half of what a store's item holds, so that a before-image does not fit
+   * beside them. @default 0
+   */
+  readonly largeStates?: number;
   /** @default drawn */
   readonly setup?: Setup;
   /** Where somebody compares states: time stands still between calls, and tokens are each process's own. */
@@ -100,6 +106,8 @@ export class History {
   readonly #comparing: HistoryOptions["comparing"];
   readonly #definitions: FunctionDefinition<never, never>[];
   #repaired = false;
+  /** Those that run the code from before the repair: a zombie never gets another. */
+  readonly #unrepaired = new Set<Process>();
   /** Events whose dead letters were put back. */
   readonly #redriven = new Set<string>();
   #tokens = 0;
@@ -131,8 +139,9 @@ export class History {
     this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });
     this.source = new SimulatedSource(setup, this.nowMs);
     const code = { act: (id: string) => this.#act(id) };
+    const stateBytes = choices.chance(options.largeStates ?? 0) ? LARGE_STATE_BYTES : 0;
     this.#definitions = (setup.versions ? ([1, 2] as const) : ([1] as const)).map(
-      (version) => recordingFunction(code, version) as never,
+      (version) => recordingFunction(code, version, stateBytes) as never,
     );
     for (let mapping = 0; mapping < setup.mappings; mapping += 1) {
       for (const split of this.source.splits.values()) {
@@ -527,6 +536,7 @@ export class History {
     this.#comparing?.calm();
     this.#tell?.("the faults stop");
     if (this.setup.maxConsecutiveDeadLetters < 100 || this.setup.triesMax > 2) {
+      if (!this.#repaired) for (const process of this.processes) if (!process.dead) this.#unrepaired.add(process);
       this.#repaired = true;
       this.#coverage.hit("the function is repaired");
     }
@@ -740,7 +750,8 @@ export class History {
   // --- what the processes run on
 
   #act(id: string): void {
-    if (this.#repaired) return;
+    if (this.#repaired && !(this.scheduler.running !== undefined && this.#unrepaired.has(this.scheduler.running)))
+      return;
     if (this.setup.killers.has(id) && this.scheduler.running !== undefined) {
       this.#coverage.hit("handle kills its process");
       this.#kill(this.scheduler.running);

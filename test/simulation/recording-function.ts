@@ -25,7 +25,15 @@ const schema: StandardSchemaV1<unknown, SimulatedEvent> = {
   },
 };
 
-export function recordingFunction(code: UserCode, version: 1 | 2): FunctionDefinition<SimulatedEvent, State> {
+/** Stands behind the first id of a large state, and is no part of it. */
+const FILLER = "~";
+
+/** @param stateBytes - at least so many bytes has a state from its first event on */
+export function recordingFunction(
+  code: UserCode,
+  version: 1 | 2,
+  stateBytes = 0,
+): FunctionDefinition<SimulatedEvent, State> {
   const initial: State = version === 1 ? "" : { ids: "" };
   return defineFunction({
     name: FUNCTION,
@@ -40,7 +48,7 @@ export function recordingFunction(code: UserCode, version: 1 | 2): FunctionDefin
       code.act(id);
       if (clear) return null;
       const ids = typeof state === "string" ? state : state.ids;
-      const more = ids === "" ? id : `${ids} ${id}`;
+      const more = ids === "" ? id.padEnd(stateBytes, FILLER) : `${ids} ${id}`;
       return typeof state === "string" ? more : { ids: more };
     },
   });
@@ -49,5 +57,5 @@ export function recordingFunction(code: UserCode, version: 1 | 2): FunctionDefin
 /** The ids in a stored state of either version. */
 export function idsIn(state: JsonValue): readonly string[] {
   const ids = typeof state === "string" ? state : (state as { readonly ids: string }).ids;
-  return ids === "" ? [] : ids.split(" ");
+  return ids === "" ? [] : ids.split(" ").map((id) => (id.endsWith(FILLER) ? id.slice(0, id.indexOf(FILLER)) : id));
 }

@@ -5,7 +5,7 @@ import { History, type HistoryOptions } from "./history.ts";
 import { Violation } from "./violation.ts";
 
 /** What histories run on besides their choices; by default the heap adapters at the ports. */
-export type WorldOptions = Pick<HistoryOptions, "open" | "settle">;
+export type WorldOptions = Pick<HistoryOptions, "open" | "settle" | "largeStates">;
 
 export interface Broken {
   readonly seed: number;
@@ -77,9 +77,12 @@ export async function replay(
   world: WorldOptions = {},
 ): Promise<Played & { readonly log: readonly string[] }> {
   const log: string[] = [];
-  const played = await play(choices, { ...world, tell: (line) => void log.push(line) });
+  const played = await play(choices, { ...world, tell: (line) => void log.push(shortened(line)) });
   return { ...played, log };
 }
+
+/** Large states are mostly one character. */
+const shortened = (line: string): string => line.replace(/(.)\1{99,}/g, "$1…");
 
 /** The choices that a seed makes. */
 export async function choicesOf(seed: number, world: WorldOptions = {}): Promise<readonly number[]> {

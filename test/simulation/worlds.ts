@@ -19,7 +19,7 @@ export const WORLDS: Readonly<Record<WorldName, World>> = {
   ports: { options: {}, covering: [PROTOCOL] },
   /** The DynamoDB and S3 adapters, whose commands are answered in memory. lib-storage works on streams. */
   adapters: {
-    options: { open: (surroundings) => new AdapterStores(surroundings), settle: "event loop" },
+    options: { open: (surroundings) => new AdapterStores(surroundings), settle: "event loop", largeStates: 0.08 },
     covering: [PROTOCOL, { runs: 5_000, branches: ADAPTER_BRANCHES }],
   },
 };
