@@ -40,27 +40,40 @@ export class FaultLanes {
     } else {
       this.queue("processes", async () => {
         await this.moved();
-        if (!this.over) await this.carryOut(step, strike as Act);
+        if (!this.isEnding) await this.carryOut(step, strike as Act);
         this.digest = this.world.watch.last?.digest;
       });
     }
   }
 
-  /** Resolves when all that was begun is over. */
-  async all(): Promise<void> {
+  /** Resolves when all that was begun is over; what has not had its turn by `untilMs` is left out. */
+  async all(untilMs: number): Promise<void> {
+    const finish = setTimeout(() => {
+      this.finishing = true;
+    }, untilMs - performance.now());
+    await this.over();
+    clearTimeout(finish);
+    this.tellLeftOut();
+  }
+
+  /** The same, at once: a slow machine has not come to it. */
+  async finish(): Promise<void> {
+    this.finishing = true;
+    await this.over();
+    this.tellLeftOut();
+  }
+
+  private async over(): Promise<void> {
     await Promise.all([...this.lanes.values(), ...this.apart]);
   }
 
-  /** The same, and what waits in a lane is left out: a slow machine has not come to it. */
-  async finish(): Promise<void> {
-    this.finishing = true;
-    await this.all();
+  private tellLeftOut(): void {
     this.finishing = false;
     if (this.leftOut > 0) this.world.say(`${this.leftOut} steps of the plan were left out: their turn never came.`);
     this.leftOut = 0;
   }
 
-  private get over(): boolean {
+  private get isEnding(): boolean {
     return this.finishing || this.world.signal.aborted;
   }
 
@@ -69,14 +82,14 @@ export class FaultLanes {
     this.lanes.set(
       lane,
       before.then(async () => {
-        if (this.over) this.leftOut += 1;
+        if (this.isEnding) this.leftOut += 1;
         else await act();
       }),
     );
   }
 
   private async moved(): Promise<void> {
-    for (let waitedMs = 0; waitedMs < MOVES_MS_MAX && !this.over; waitedMs += POLL_MS) {
+    for (let waitedMs = 0; waitedMs < MOVES_MS_MAX && !this.isEnding; waitedMs += POLL_MS) {
       const look = await this.world.watch.look();
       if (look !== undefined && look.digest !== this.digest) return;
       await sleep(POLL_MS);

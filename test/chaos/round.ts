@@ -64,8 +64,9 @@ const WHILE_FAULTS = 0.98;
 const MAKE_UP_ROUNDS = 3;
 /** Flights, and with them faults, wait for an app that is behind by this part of all, on a machine that is slow. */
 const LEAD_PART = 0.2;
-/** So many times the minutes asked for, at the most. */
+/** So many times the minutes asked for, at the most; and so long for what had not happened by then. */
 const SLOWER_MAX = 3;
+const MAKE_UP_MS = 120_000;
 /** Without faults nothing at all happened for so long: the promise that it goes on is broken. */
 const STUCK_MS = 150_000;
 const DIFFERENCES_MAX = 200;
@@ -213,11 +214,11 @@ async function goThroughFaults(world: World, feed: Feed, { seed, minutes, home, 
     await faults.finish();
     for (let round = 1; round <= MAKE_UP_ROUNDS; round++) {
       const kinds = neverHappened(world.tally);
-      if (kinds.length === 0) break;
+      if (kinds.length === 0 || performance.now() >= latestMs + MAKE_UP_MS) break;
       world.say(`Not happened yet: ${kinds.join(", ")}; once more.`);
       feed.letIn(WHILE_FAULTS + ((1 - WHILE_FAULTS) * round) / (MAKE_UP_ROUNDS + 1));
       for (const step of stepsFor(kinds, seed + round)) faults.begin(step);
-      await faults.all();
+      await faults.all(latestMs + MAKE_UP_MS);
       // A stretch of requests goes on by itself.
       await sleep(LINE_MS, undefined, { signal });
     }
