@@ -16,8 +16,10 @@ export interface CdkApp {
   readonly context?: Readonly<Record<string, string>>;
 }
 
-/** Deploys one stack. Takes some 25 s, half of it to bundle the functions. */
+/** Deploys one stack, in an account that is bootstrapped if need be. Takes some 25 s, half of it to bundle the functions. */
 export async function deployStack(stack: string, app: CdkApp = {}): Promise<StackOutputs> {
+  const bootstrapped = await tryCommand("aws cloudformation describe-stacks --stack-name CDKToolkit");
+  if (bootstrapped.code !== 0) await runCommand("npx cdk bootstrap");
   const folder = await mkdtemp(path.join(tmpdir(), "tidemark-cdk-"));
   try {
     const outputs = path.join(folder, "outputs.json");
