@@ -34,8 +34,8 @@ function start(...args: string[]): Spawned {
   return spawned;
 }
 
-async function expectStates(): Promise<void> {
-  const { code, stdout } = await tidemark(["state", "get", "counting", ...home()]);
+async function expectStates(functionName = "counting"): Promise<void> {
+  const { code, stdout } = await tidemark(["state", "get", functionName, ...home()]);
   expect(code).toBe(0);
   const lines = stdout
     .trim()
@@ -101,6 +101,26 @@ describe("tidemark restore", () => {
     expect((await tidemark(["state", "get", "counting", "late", ...home()])).code).toBe(1);
     await json(...runArguments());
     await expectStates();
+  });
+
+  test("of a function that the app no longer has is refused, unless it is left behind or has a successor", async () => {
+    await json(...runArguments());
+    expect((await tidemark(runArguments(), { TIDEMARK_TEST_RENAMED: "anew" })).code).toBe(0);
+    const refused = await tidemark(["restore", "--checkpoint", "1", ...home()]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/counting.*previousName, or allow non-restored state/s);
+    await expectStates("renamed");
+    const allowed = ["restore", "--checkpoint", "1", "--allow-non-restored-state"];
+    expect(await json(...allowed, "--dry-run", ...home())).toMatchObject({
+      ...{ leftBehind: ["counting"], startEmpty: ["renamed"], end: "unchanged" },
+    });
+    expect(await json(...allowed, ...home())).toMatchObject({ end: "loaded" });
+    expect((await tidemark(["state", "get", "renamed", "k1", ...home()])).code).toBe(1);
+    expect((await tidemark(runArguments(), { TIDEMARK_TEST_RENAMED: "carried over" })).code).toBe(0);
+    await expectStates("renamed");
+    // The successor's state is that of the checkpoint, so nothing is left to replay.
+    expect(await json("restore", "--checkpoint", "1", ...home())).toMatchObject({ end: "finished" });
+    await expectStates("renamed");
   });
 
   test.each(["dynamodb", "heap"])("beside a live run on %s waits until that run has replayed", async (backend) => {

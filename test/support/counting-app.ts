@@ -22,9 +22,12 @@ const takesNegative = process.env.TIDEMARK_TEST_TAKES_NEGATIVE === "1";
 /** A bad deployment: every event counts for a thousand. */
 const weight = process.env.TIDEMARK_TEST_BUG === "1" ? 1_000 : 1;
 const delayMs = Number(process.env.TIDEMARK_TEST_DELAY_MS ?? 0);
+/** The function under another name: "anew", or with a `previousName`, "carried over". */
+const renamed = process.env.TIDEMARK_TEST_RENAMED;
 
 export const counting = defineFunction({
-  name: "counting",
+  name: renamed === undefined ? "counting" : "renamed",
+  ...(renamed === "carried over" ? { previousName: "counting" } : {}),
   event: Event,
   key: (event) => event.key,
   state: { initial: (): Counted => ({ count: 0, chains: {} }) },
