@@ -131,7 +131,9 @@ export class AdapterStores implements WorldStores {
     if (command instanceof BatchGetItemCommand || command instanceof BatchWriteItemCommand) {
       const [request] = Object.values(command.input.RequestItems ?? {});
       const count = Array.isArray(request) ? request.length : (request?.Keys?.length ?? 0);
-      if (count < 2 || !choices.chance(this.#habits.leavesOver)) return {};
+      // Batches of writes are few: only older generations are removed by them.
+      const probability = this.#habits.leavesOver * (Array.isArray(request) ? 3 : 1);
+      if (count < 2 || !choices.chance(probability)) return {};
       coverage.hit(Array.isArray(request) ? LEFT_OVER.items : LEFT_OVER.keys);
       return { batchMax: 1 + choices.below(count - 1) };
     }
@@ -195,7 +197,8 @@ function methodOf(store: Method["store"], command: object, failures: Pick<Method
   const method: Method = {
     ...{ store, name, writes: !READS.has(name), spell },
     ...failures,
-    ...(conditional && { refusals: [...(failures.refusals ?? []), S3_CONFLICT] }),
+    // Half of the refusals: S3 can say this of no other command.
+    ...(conditional && { refusals: [...S3_REFUSALS, S3_CONFLICT, S3_CONFLICT] }),
   };
   methods.set(place, method);
   return method;

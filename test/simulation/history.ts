@@ -43,7 +43,8 @@ const START_MS = Date.parse("2026-01-01T00:00:00Z");
 /** Longer than any invocation lives and any request is on its way: what forgetting tombstones relies on. */
 const LIFETIME_MS_MAX = 74 * MINUTE_MS;
 const LARGE_STATE_BYTES = 210_000;
-const STEPS_MAX = 5_000;
+/** A carrier tries a split that does not get on some 17 times, for some 200 calls each. */
+const STEPS_MAX = 20_000;
 const ROUNDS_MAX = 200;
 
 export interface HistoryOptions {
@@ -104,10 +105,10 @@ export class History {
   readonly #coverage: Coverage;
   readonly #tell: ((line: string) => void) | undefined;
   readonly #comparing: HistoryOptions["comparing"];
-  readonly #definitions: FunctionDefinition<never, never>[];
+  /** By state version, the older one first. An invocation keeps the code that it began with, a zombie forever. */
+  readonly #broken: readonly FunctionDefinition<never, never>[];
+  readonly #sound: readonly FunctionDefinition<never, never>[];
   #repaired = false;
-  /** Those that run the code from before the repair: a zombie never gets another. */
-  readonly #unrepaired = new Set<Process>();
   /** Events whose dead letters were put back. */
   readonly #redriven = new Set<string>();
   #tokens = 0;
@@ -138,11 +139,12 @@ export class History {
     const open = options.open ?? (({ scheduler, watcher }) => new PortStores(scheduler, watcher));
     this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });
     this.source = new SimulatedSource(setup, this.nowMs);
-    const code = { act: (id: string) => this.#act(id) };
     const stateBytes = choices.chance(options.largeStates ?? 0) ? LARGE_STATE_BYTES : 0;
-    this.#definitions = (setup.versions ? ([1, 2] as const) : ([1] as const)).map(
-      (version) => recordingFunction(code, version, stateBytes) as never,
-    );
+    const versions = setup.versions ? ([1, 2] as const) : ([1] as const);
+    const inEachVersion = (act: (id: string) => void) =>
+      versions.map((version) => recordingFunction({ act }, version, stateBytes) as never);
+    this.#broken = inEachVersion((id) => this.#misbehave(id));
+    this.#sound = inEachVersion(() => {});
     for (let mapping = 0; mapping < setup.mappings; mapping += 1) {
       for (const split of this.source.splits.values()) {
         this.deliveries.push({ mapping, split, cursor: 0, busy: undefined });
@@ -359,7 +361,7 @@ export class History {
     const resources = this.#resources(process);
     await carryOnRestore(resources, {
       deadlineMs,
-      replay: ({ split, generation }) => {
+      replay: ({ split, generation, milliseconds = Number.POSITIVE_INFINITY }) => {
         const name = `R${++this.#names}`;
         // The event function is an invocation of its own: it may outlive whoever asked for it.
         const replayer = new Process(name, this.nowMs);
@@ -368,7 +370,7 @@ export class History {
         return replaySplit(this.#engine(replayer), {
           split,
           generation,
-          deadlineMs,
+          deadlineMs: Math.min(deadlineMs, this.nowMs + milliseconds),
           batchRecords: this.setup.batchMax,
         });
       },
@@ -536,7 +538,6 @@ export class History {
     this.#comparing?.calm();
     this.#tell?.("the faults stop");
     if (this.setup.maxConsecutiveDeadLetters < 100 || this.setup.triesMax > 2) {
-      if (!this.#repaired) for (const process of this.processes) if (!process.dead) this.#unrepaired.add(process);
       this.#repaired = true;
       this.#coverage.hit("the function is repaired");
     }
@@ -749,9 +750,8 @@ export class History {
 
   // --- what the processes run on
 
-  #act(id: string): void {
-    if (this.#repaired && !(this.scheduler.running !== undefined && this.#unrepaired.has(this.scheduler.running)))
-      return;
+  /** What `handle` does before it folds, in the code from before the repair. */
+  #misbehave(id: string): void {
     if (this.setup.killers.has(id) && this.scheduler.running !== undefined) {
       this.#coverage.hit("handle kills its process");
       this.#kill(this.scheduler.running);
@@ -801,7 +801,8 @@ export class History {
 
   #engine(process: Process): BatchEngine {
     const older = this.setup.versions && !this.#repaired && this.#choices.chance(0.4);
-    const definition = this.#definitions[older ? 0 : this.#definitions.length - 1];
+    const definitions = this.#repaired ? this.#sound : this.#broken;
+    const definition = definitions[older ? 0 : definitions.length - 1];
     if (older) this.#coverage.hit("older code beside newer");
     const resources = this.#resources(process);
     const { retentionMs } = this.source;
