@@ -29,7 +29,6 @@ import {
   S3_CONFLICT,
   S3_NO_ANSWER,
   S3_REFUSALS,
-  type WireFailure,
 } from "./wires/wire-failures.ts";
 import type { Stores, StoresSurroundings, WorldStores } from "./world-stores.ts";
 
@@ -138,7 +137,8 @@ export class AdapterStores implements WorldStores {
       return { batchMax: 1 + choices.below(count - 1) };
     }
     const { input } = command as { readonly input: { readonly ConsistentRead?: boolean; readonly Limit?: number } };
-    const lag = READS.has(nameOf(command)) && input.ConsistentRead !== true ? choices.below(LAG_WRITES_MAX) : 0;
+    const reads = !dynamodbMethod(command).writes;
+    const lag = reads && input.ConsistentRead !== true ? choices.below(LAG_WRITES_MAX) : 0;
     if (input.Limit === undefined || !choices.chance(this.#habits.endsEarly)) return { lagWrites: lag };
     coverage.hit(ENDS_EARLY);
     return { lagWrites: lag, pageMax: 1 };
@@ -146,7 +146,7 @@ export class AdapterStores implements WorldStores {
 
   #s3Leeway(command: object): S3Leeway {
     const { choices, coverage, scheduler } = this.#options;
-    const name = nameOf(command);
+    const { name } = s3Method(command);
     // Pages of a listing are as small as those of a scan.
     if (name === "ListObjectsV2") return { pageMax: PAGE_ITEMS_MAX - choices.below(PAGE_ITEMS_MAX) };
     if (name !== "GetObject" || scheduler.faultsLeft <= 0 || !choices.chance(this.#habits.breaksOff)) return {};
@@ -186,40 +186,45 @@ const LAG_WRITES_MAX = 8;
 const BREAK_BYTES_MAX = 200;
 
 const READS = new Set(["GetItem", "BatchGetItem", "Query", "Scan", "GetObject", "ListObjectsV2"]);
-const methods = new Map<string, Method>();
 
-function methodOf(store: Method["store"], command: object, failures: Pick<Method, "refusals" | "noAnswers">): Method {
-  const name = nameOf(command);
-  const conditional = "IfMatch" in inputOf(command) || "IfNoneMatch" in inputOf(command);
-  const place = `${store} ${name} ${conditional}`;
-  const known = methods.get(place);
-  if (known !== undefined) return known;
-  const method: Method = {
-    ...{ store, name, writes: !READS.has(name), spell },
-    ...failures,
-    // Half of the refusals: S3 can say this of no other command.
-    ...(conditional && { refusals: [...S3_REFUSALS, S3_CONFLICT, S3_CONFLICT] }),
-  };
-  methods.set(place, method);
-  return method;
+/** The methods of one kind of calls, made once each: one for every command. */
+class Methods {
+  readonly #kind: Pick<Method, "store" | "refusals" | "noAnswers">;
+  readonly #byCommand = new Map<unknown, Method>();
+
+  constructor(kind: Pick<Method, "store" | "refusals" | "noAnswers">) {
+    this.#kind = kind;
+  }
+
+  of(command: object): Method {
+    const known = this.#byCommand.get(command.constructor);
+    if (known !== undefined) return known;
+    const name = command.constructor.name.replace(/Command$/, "");
+    const method = { ...this.#kind, name, writes: !READS.has(name), spell };
+    this.#byCommand.set(command.constructor, method);
+    return method;
+  }
 }
 
-const nameOf = (command: object): string => command.constructor.name.replace(/Command$/, "");
+const CONTROL = new Methods({ store: "control", refusals: DYNAMODB_REFUSALS, noAnswers: DYNAMODB_NO_ANSWER });
+const STATE = new Methods({ store: "state", refusals: DYNAMODB_REFUSALS, noAnswers: DYNAMODB_NO_ANSWER });
+const STORAGE = new Methods({ store: "storage", refusals: S3_REFUSALS, noAnswers: S3_NO_ANSWER });
+/** Half of the refusals: S3 can say this of no other command. */
+const CONFLICTS = [...S3_REFUSALS, S3_CONFLICT, S3_CONFLICT];
+const CONDITIONAL_STORAGE = new Methods({ store: "storage", refusals: CONFLICTS, noAnswers: S3_NO_ANSWER });
+
 const inputOf = (command: object) => (command as { readonly input: Readonly<Record<string, unknown>> }).input;
 
 function dynamodbMethod(command: object): Method {
-  const input = inputOf(command);
-  const table = input.TableName ?? Object.keys((input.RequestItems as object | undefined) ?? {})[0];
-  return methodOf(table === CONTROL_TABLE ? "control" : "state", command, DYNAMODB);
+  const { TableName } = inputOf(command);
+  // The control store sends no batches.
+  return (TableName === CONTROL_TABLE ? CONTROL : STATE).of(command);
 }
 
-const s3Method = (command: object): Method => methodOf("storage", command, S3);
-
-const DYNAMODB = { refusals: DYNAMODB_REFUSALS, noAnswers: DYNAMODB_NO_ANSWER } satisfies Record<
-  string,
-  readonly WireFailure[]
->;
-const S3 = { refusals: S3_REFUSALS, noAnswers: S3_NO_ANSWER } satisfies Record<string, readonly WireFailure[]>;
+function s3Method(command: object): Method {
+  const input = inputOf(command);
+  return ("IfMatch" in input || "IfNoneMatch" in input ? CONDITIONAL_STORAGE : STORAGE).of(command);
+}
 
 function spell(command: object): string {
   const { TableName: _, Bucket: __, Body, ...input } = inputOf(command);

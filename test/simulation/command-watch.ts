@@ -97,10 +97,16 @@ export class CommandWatch {
     }
     const { partition, sort } = update.key;
     const stored = this.#options.dynamodb.table(CONTROL_TABLE).get({ partition, sort })?.item ?? {};
-    const { Attributes } = answered.orThrow() as { readonly Attributes?: AttributeMap };
-    const before = Attributes && withoutKey(Attributes);
-    watcher.control(update.key, update.write, { applied: true, before, after: withoutKey(stored as AttributeMap) });
-    return answered.orThrow();
+    const output = answered.orThrow() as { readonly Attributes?: AttributeMap };
+    watcher.control(update.key, update.write, {
+      applied: true,
+      // Few watchers ask for it, and it is decoded anew.
+      get before() {
+        return output.Attributes && withoutKey(output.Attributes);
+      },
+      after: withoutKey(stored as AttributeMap),
+    });
+    return output;
   }
 
   #put({ input }: PutItemCommand, applied: boolean): void {

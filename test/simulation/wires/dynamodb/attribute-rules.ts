@@ -52,10 +52,10 @@ export function takeAttribute(sent: AttributeValue, level = 0): AttributeValue {
 }
 
 export function takeItem(sent: Item, level = 0): Item {
-  const taken: Record<string, AttributeValue> = Object.create(null);
+  const taken: Record<string, AttributeValue> = {};
   for (const name of Object.keys(sent)) {
     if (name === "") throw validation(`${INVALID} Attribute name must not be empty`);
-    taken[takeText(name)] = takeAttribute(sent[name] as AttributeValue, level);
+    setOwn(taken, takeText(name), takeAttribute(sent[name] as AttributeValue, level));
   }
   return taken;
 }
@@ -75,19 +75,18 @@ function takeNumber(text: unknown): string {
   return writeDecimal(decimal);
 }
 
-/** A copy to hand out, made of plain objects as the SDK's own answers are. */
+/** A copy to hand out. */
 export function copyItem(item: Item): Record<string, AttributeValue> {
   const copy: Record<string, AttributeValue> = {};
-  for (const name in item) {
-    const value = copyAttribute(item[name] as AttributeValue);
-    // A plain assignment would set the prototype.
-    if (name === "__proto__") Object.defineProperty(copy, name, { ...FREE, value });
-    else copy[name] = value;
-  }
+  for (const name in item) setOwn(copy, name, copyAttribute(item[name] as AttributeValue));
   return copy;
 }
 
-const FREE = { enumerable: true, configurable: true, writable: true };
+/** A plain assignment to `__proto__` would set the prototype. (Objects without one are slow.) */
+export function setOwn(item: Record<string, AttributeValue>, name: string, value: AttributeValue): void {
+  if (name !== "__proto__") item[name] = value;
+  else Object.defineProperty(item, name, { value, enumerable: true, configurable: true, writable: true });
+}
 
 function copyAttribute(value: AttributeValue): AttributeValue {
   if (value.M !== undefined) return { M: copyItem(value.M) };
@@ -128,7 +127,8 @@ export function areEqual(one: AttributeValue, other: AttributeValue): boolean {
   if (one.M !== undefined && other.M !== undefined) {
     const others = other.M;
     const names = Object.keys(one.M);
-    const same = (name: string) => name in others && areEqual(one.M?.[name] as never, others[name] as never);
+    const same = (name: string) =>
+      Object.hasOwn(others, name) && areEqual(one.M?.[name] as never, others[name] as never);
     return names.length === Object.keys(others).length && names.every(same);
   }
   return one.S === other.S && one.N === other.N && one.BOOL === other.BOOL && one.NULL === other.NULL && isScalar(one);

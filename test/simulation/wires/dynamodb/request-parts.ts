@@ -142,6 +142,8 @@ export function projectionOf(expression: string | undefined, placeholders: Place
   const names = parseProjection(expression).map((path) => placeholders.path(path)[0] as string);
   return (item) =>
     copyItem(
-      Object.fromEntries(names.filter((name) => name in item).map((name) => [name, item[name] as AttributeValue])),
+      Object.fromEntries(
+        names.filter((name) => Object.hasOwn(item, name)).map((name) => [name, item[name] as AttributeValue]),
+      ),
     );
 }

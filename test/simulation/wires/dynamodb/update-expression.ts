@@ -1,6 +1,6 @@
 /** Updates: `SET` (with `+`, `-`, `if_not_exists`, `list_append`), `REMOVE`, and `ADD` of numbers. */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import { decimalOf, type Item, takeAttribute } from "./attribute-rules.ts";
+import { decimalOf, type Item, setOwn, takeAttribute } from "./attribute-rules.ts";
 import { sumOf, writeDecimal } from "./decimal.ts";
 import {
   ExpressionReader,
@@ -159,8 +159,13 @@ const wrongType = () => validation("An operand in the update expression has an i
  */
 export function applyUpdate(update: Update, before: Item, placeholders: Placeholders): Item {
   const values = update.map((action) => newValue(action, before, placeholders));
-  const after = Object.assign(Object.create(null), before) as Record<string, AttributeValue>;
-  for (const [i, { path }] of update.entries()) change(after, placeholders.path(path), values[i]);
+  let after = { ...before };
+  for (const [i, { path }] of update.entries()) {
+    const names = placeholders.path(path);
+    const value = values[i];
+    if (names.length === 1 && value !== undefined) setOwn(after, names[0] as string, value);
+    else after = changed(after, names, 0, value);
+  }
   return after;
 }
 
@@ -200,22 +205,26 @@ function sum(one: AttributeValue, other: AttributeValue, sign: 1 | -1): Attribut
   return takeAttribute({ N: writeDecimal(sumOf(decimalOf(one.N), decimalOf(other.N), sign)) });
 }
 
-/** Maps on the way are copied, never changed. */
-function change(
-  item: Record<string, AttributeValue>,
-  [name, ...inner]: readonly string[],
+/** A copy in which what stands at `path`, from `depth` on, is another value, or is gone. */
+function changed(
+  item: Item,
+  path: readonly string[],
+  depth: number,
   value: AttributeValue | undefined,
-): void {
-  if (inner.length === 0) {
-    if (value === undefined) delete item[name as string];
-    else item[name as string] = value;
-    return;
+): Record<string, AttributeValue> {
+  const name = path[depth] as string;
+  const has = Object.hasOwn(item, name);
+  if (depth < path.length - 1) {
+    const parent = has ? item[name]?.M : undefined;
+    if (parent === undefined) {
+      throw validation("The document path provided in the update expression is invalid for update");
+    }
+    value = { M: changed(parent, path, depth + 1, value) };
   }
-  const parent = Object.hasOwn(item, name as string) ? item[name as string]?.M : undefined;
-  if (parent === undefined) {
-    throw validation("The document path provided in the update expression is invalid for update");
+  if (value === undefined) {
+    return has ? Object.fromEntries(Object.entries(item).filter(([other]) => other !== name)) : { ...item };
   }
-  const copy = Object.assign(Object.create(null), parent) as Record<string, AttributeValue>;
-  change(copy, inner, value);
-  item[name as string] = { M: copy };
+  const copy = { ...item };
+  setOwn(copy, name, value);
+  return copy;
 }
