@@ -48,38 +48,38 @@ export class KeyFold {
   /** Indexes of the folded events within the batch, in order. */
   readonly folded: number[] = [];
 
-  private readonly scope: FoldScope;
-  private readonly appliedTo: Position;
-  private readonly epoch: number = 0;
+  readonly #scope: FoldScope;
+  readonly #appliedTo: Position;
+  readonly #epoch: number = 0;
   /** The event's epoch is older than the item's: it belongs into both images. */
-  private readonly dual: boolean = false;
-  private before: Image | undefined;
-  private state: Working;
-  private upgraded = false;
-  private beforeFold: { value: Working } | undefined;
+  readonly #dual: boolean = false;
+  #before: Image | undefined;
+  #state: Working;
+  #upgraded = false;
+  #beforeFold: { value: Working } | undefined;
 
   constructor(scope: FoldScope, key: string, base: StateItem | undefined) {
-    this.scope = scope;
+    this.#scope = scope;
     this.key = key;
     this.base = base;
     // Nearly always all that was applied was also resolved: then no position of the batch needs to be compared.
     const appliedTo = base?.applied[scope.split] ?? BEGINNING;
-    this.appliedTo = appliedTo > scope.after ? appliedTo : BEGINNING;
-    this.epoch = scope.epoch;
+    this.#appliedTo = appliedTo > scope.after ? appliedTo : BEGINNING;
+    this.#epoch = scope.epoch;
     if (!scope.exactlyOnce) {
-      this.epoch = Math.max(base?.epoch ?? 0, scope.epoch);
+      this.#epoch = Math.max(base?.epoch ?? 0, scope.epoch);
       return;
     }
     const entersEpoch = base === undefined || base.epoch < scope.epoch;
-    if (!entersEpoch) this.epoch = base.epoch;
+    if (!entersEpoch) this.#epoch = base.epoch;
     // A before-image serves the checkpoint of its epoch alone; once that has its outcome, nothing needs one.
-    if (scope.resolved >= this.epoch) return;
-    this.before = entersEpoch ? (base?.state ?? ABSENT) : base.before;
-    this.dual = this.epoch > scope.epoch && this.before !== undefined;
+    if (scope.resolved >= this.#epoch) return;
+    this.#before = entersEpoch ? (base?.state ?? ABSENT) : base.before;
+    this.#dual = this.#epoch > scope.epoch && this.#before !== undefined;
   }
 
   isApplied(index: number): boolean {
-    return this.appliedTo !== BEGINNING && this.scope.batch.positionAt(index) <= this.appliedTo;
+    return this.#appliedTo !== BEGINNING && this.#scope.batch.positionAt(index) <= this.#appliedTo;
   }
 
   /**
@@ -87,63 +87,63 @@ export class KeyFold {
    * @throws what the user's code throws; nothing is folded then.
    */
   fold(index: number): void | Promise<void> {
-    if (!this.upgraded) this.upgrade();
-    if (this.dual) return this.foldBoth(index);
-    const next = this.handle(this.state, index);
+    if (!this.#upgraded) this.#upgrade();
+    if (this.#dual) return this.#foldBoth(index);
+    const next = this.#handle(this.#state, index);
     if (isPromise(next)) {
       return next.then(
-        (settled) => this.keep(settled, index),
-        (thrown) => Promise.reject(explainMutation(thrown, this.scope.definition.name)),
+        (settled) => this.#keep(settled, index),
+        (thrown) => Promise.reject(explainMutation(thrown, this.#scope.definition.name)),
       );
     }
-    this.keep(next, index);
+    this.#keep(next, index);
   }
 
   /** Of the last folded event. */
   get lastPosition(): Position {
     const last = this.folded.at(-1);
-    return last === undefined ? BEGINNING : this.scope.batch.positionAt(last);
+    return last === undefined ? BEGINNING : this.#scope.batch.positionAt(last);
   }
 
   /** The item to write, named `v`. */
   toItem(v: string): StateItem {
-    const { scope } = this;
+    const scope = this.#scope;
     const item: StateItem = {
       key: this.key,
       generation: scope.generation,
       v,
-      epoch: this.epoch,
-      state: this.toImage(this.state),
+      epoch: this.#epoch,
+      state: this.#toImage(this.#state),
       applied: scope.exactlyOnce
         ? { ...this.base?.applied, [scope.split]: this.lastPosition }
         : (this.base?.applied ?? {}),
     };
-    const before = this.beforeFold === undefined ? this.before : this.toImage(this.beforeFold.value);
+    const before = this.#beforeFold === undefined ? this.#before : this.#toImage(this.#beforeFold.value);
     return before === undefined ? item : { ...item, before };
   }
 
-  private toImage(working: Working): Image {
+  #toImage(working: Working): Image {
     if (working === undefined) return ABSENT;
     return {
-      value: checkState(this.scope.definition.name, this.key, working, this.scope.nameKey),
-      version: this.scope.stateVersion,
+      value: checkState(this.#scope.definition.name, this.key, working, this.#scope.nameKey),
+      version: this.#scope.stateVersion,
     };
   }
 
   /** Each image by its own version, once the first event needs it. */
-  private upgrade(): void {
+  #upgrade(): void {
     const image = this.base?.state ?? ABSENT;
-    this.state = this.toWorking(image);
-    if (this.dual) this.beforeFold = { value: this.toWorking(this.before ?? ABSENT) };
-    this.upgraded = true;
+    this.#state = this.#toWorking(image);
+    if (this.#dual) this.#beforeFold = { value: this.#toWorking(this.#before ?? ABSENT) };
+    this.#upgraded = true;
   }
 
-  private toWorking(image: Image): Working {
-    return image === ABSENT ? undefined : freezeDeep(upgradeImage(this.scope.definition, image));
+  #toWorking(image: Image): Working {
+    return image === ABSENT ? undefined : freezeDeep(upgradeImage(this.#scope.definition, image));
   }
 
-  private handle(state: Working, index: number): unknown {
-    const { definition, batch } = this.scope;
+  #handle(state: Working, index: number): unknown {
+    const { definition, batch } = this.#scope;
     const event = batch.eventAt(index);
     const context = batch.contextAt(index);
     try {
@@ -153,26 +153,26 @@ export class KeyFold {
     }
   }
 
-  private async foldBoth(index: number): Promise<void> {
-    const { definition } = this.scope;
-    const before = this.beforeFold as { value: Working };
+  async #foldBoth(index: number): Promise<void> {
+    const { definition } = this.#scope;
+    const before = this.#beforeFold as { value: Working };
     try {
-      const nextBefore = this.accept(await this.handle(before.value, index), before.value);
-      const next = await this.handle(this.state, index);
-      this.keep(next, index);
+      const nextBefore = this.#accept(await this.#handle(before.value, index), before.value);
+      const next = await this.#handle(this.#state, index);
+      this.#keep(next, index);
       before.value = nextBefore;
     } catch (thrown) {
       throw explainMutation(thrown, definition.name);
     }
   }
 
-  private keep(next: unknown, index: number): void {
-    this.state = this.accept(next, this.state);
+  #keep(next: unknown, index: number): void {
+    this.#state = this.#accept(next, this.#state);
     this.folded.push(index);
   }
 
-  private accept(next: unknown, previous: Working): Working {
-    if (next === undefined) checkState(this.scope.definition.name, this.key, next, this.scope.nameKey);
+  #accept(next: unknown, previous: Working): Working {
+    if (next === undefined) checkState(this.#scope.definition.name, this.key, next, this.#scope.nameKey);
     // Frozen at once: a fold that changes it in place and then throws must leave the events before it as they were.
     return next === null ? undefined : freezeNext(next, previous);
   }

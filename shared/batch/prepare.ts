@@ -48,32 +48,32 @@ export class PreparedBatch {
   thrownAt = false;
   /** The distinct keys, in the order of their first events. */
   readonly keys: string[] = [];
-  private readonly scope: PrepareScope;
-  private readonly events: unknown[];
-  private readonly keyIndexes: Int32Array;
-  private readonly keyIndexOf = new Map<string, number>();
-  private readonly noEvents = new Map<number, NoEvent>();
+  readonly #scope: PrepareScope;
+  readonly #events: unknown[];
+  readonly #keyIndexes: Int32Array;
+  readonly #keyIndexOf = new Map<string, number>();
+  readonly #noEvents = new Map<number, NoEvent>();
 
   constructor(scope: PrepareScope, records: readonly SourceRecord[]) {
-    this.scope = scope;
+    this.#scope = scope;
     this.records = records;
-    this.events = new Array(records.length);
-    this.keyIndexes = new Int32Array(records.length);
+    this.#events = new Array(records.length);
+    this.#keyIndexes = new Int32Array(records.length);
   }
 
   /** Which of {@link keys} record `index` belongs to; undefined: it is no event. */
   keyIndexAt(index: number): number | undefined {
-    const keyIndex = this.keyIndexes[index];
+    const keyIndex = this.#keyIndexes[index];
     return keyIndex === NO_KEY ? undefined : keyIndex;
   }
 
   /** What record `index` is if it is no event. */
   noEventAt(index: number): NoEvent | undefined {
-    return this.noEvents.get(index);
+    return this.#noEvents.get(index);
   }
 
   eventAt(index: number): unknown {
-    return this.events[index];
+    return this.#events[index];
   }
 
   positionAt(index: number): Position {
@@ -84,10 +84,10 @@ export class PreparedBatch {
   contextAt(index: number): EventContext {
     const record = this.records[index] as SourceRecord;
     const origin = redrivenLetter(record);
-    const key = this.keys[this.keyIndexes[index] as number] as string;
-    const split = origin?.split ?? this.scope.split;
+    const key = this.keys[this.#keyIndexes[index] as number] as string;
+    const split = origin?.split ?? this.#scope.split;
     const position = origin?.position ?? record.position;
-    const { replay } = this.scope;
+    const { replay } = this.#scope;
     const { arrivalTimeMs } = record;
     if (arrivalTimeMs === undefined) return { key, split, position, replay };
     return { key, split, position, eventTimeMs: arrivalTimeMs, replay };
@@ -96,23 +96,23 @@ export class PreparedBatch {
   /** @throws what `checkKey` throws; nothing was added then */
   addEvent(event: unknown, key: unknown): void {
     // What is no text is none of these keys either, and is refused.
-    const keyIndex = this.keyIndexOf.get(key as string) ?? this.addKey(key);
-    this.keyIndexes[this.length] = keyIndex;
-    this.events[this.length++] = event;
+    const keyIndex = this.#keyIndexOf.get(key as string) ?? this.#addKey(key);
+    this.#keyIndexes[this.length] = keyIndex;
+    this.#events[this.length++] = event;
   }
 
   /** Checked when it comes first: most events of a batch have a key that came before. */
-  private addKey(selected: unknown): number {
-    const key = checkKey(this.scope.definition.name, selected, this.scope.nameKey);
+  #addKey(selected: unknown): number {
+    const key = checkKey(this.#scope.definition.name, selected, this.#scope.nameKey);
     const keyIndex = this.keys.push(key) - 1;
-    this.keyIndexOf.set(key, keyIndex);
+    this.#keyIndexOf.set(key, keyIndex);
     return keyIndex;
   }
 
   addNoEvent(noEvent: NoEvent): void {
-    this.noEvents.set(this.length, noEvent);
+    this.#noEvents.set(this.length, noEvent);
     this.thrownAt = noEvent.kind === "thrown";
-    this.keyIndexes[this.length++] = NO_KEY;
+    this.#keyIndexes[this.length++] = NO_KEY;
   }
 }
 

@@ -60,80 +60,80 @@ export async function processBatch(engine: BatchEngine, request: BatchRequest): 
 }
 
 class Batch {
-  private readonly engine: BatchEngine;
-  private readonly request: BatchRequest;
-  private readonly place: SplitPlace;
-  private readonly startedAtMs: number;
+  readonly #engine: BatchEngine;
+  readonly #request: BatchRequest;
+  readonly #place: SplitPlace;
+  readonly #startedAtMs: number;
 
   constructor(engine: BatchEngine, request: BatchRequest) {
-    this.engine = engine;
-    this.request = request;
-    this.place = { function: engine.definition.name, split: request.split };
-    this.startedAtMs = engine.resources.clock.now();
+    this.#engine = engine;
+    this.#request = request;
+    this.#place = { function: engine.definition.name, split: request.split };
+    this.#startedAtMs = engine.resources.clock.now();
   }
 
   async run(first: SourceRecord, last: SourceRecord): Promise<BatchResult> {
-    const begun = await this.begin(first, last);
-    const epoch = await this.passBarrier(begun);
-    this.engine.cache?.enter(begun.split.gen);
+    const begun = await this.#begin(first, last);
+    const epoch = await this.#passBarrier(begun);
+    this.#engine.cache?.enter(begun.split.gen);
 
-    const fresh = this.recordsAfter(begun.split.position);
+    const fresh = this.#recordsAfter(begun.split.position);
     const size = halvedSize(fresh.length, begun.split.begun);
     const records = size === fresh.length ? fresh : fresh.slice(0, size);
-    const prepared = await this.prepareGuarded(begun, records);
-    const items = await this.load(begun.split.gen, prepared);
-    const scope = this.scope(begun, epoch, prepared);
-    const folded = await this.fold(begun, {
-      engine: this.engine,
-      place: this.place,
+    const prepared = await this.#prepareGuarded(begun, records);
+    const items = await this.#load(begun.split.gen, prepared);
+    const scope = this.#scope(begun, epoch, prepared);
+    const folded = await this.#fold(begun, {
+      engine: this.#engine,
+      place: this.#place,
       split: begun.split,
       scope,
       ...items,
     });
     const written = await writeStates(scope, folded.folds, folded.failure);
     const cacheHits = items.fromCache.size;
-    return this.end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
+    return this.#end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
   }
 
   /** The schema and the key selector are the user's code as well, and may kill as `handle` may. */
-  private async prepareGuarded(begun: Begun, records: readonly SourceRecord[]): Promise<PreparedBatch> {
+  async #prepareGuarded(begun: Begun, records: readonly SourceRecord[]): Promise<PreparedBatch> {
     const { split } = begun;
-    const givenUp = this.givenUp(split);
+    const givenUp = this.#givenUp(split);
     const only = records[0];
-    if (!this.mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
-      return this.prepare(split, records, givenUp);
+    if (!this.#mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
+      return this.#prepare(split, records, givenUp);
     }
-    const before = await this.enter(begun, only.position);
+    const before = await this.#enter(begun, only.position);
     // Whatever comes of it, the process lives.
-    return this.prepare(split, records, givenUp).finally(() => this.leave(begun, before));
+    return this.#prepare(split, records, givenUp).finally(() => this.#leave(begun, before));
   }
 
   /** An invocation of this split died, and what it died of may be this one record. */
-  private mayKill({ split }: Begun, records: number): boolean {
+  #mayKill({ split }: Begun, records: number): boolean {
     return split.begun > 0 && records === 1;
   }
 
-  private async fold(begun: Begun, work: FoldWork): Promise<Folded> {
+  async #fold(begun: Begun, work: FoldWork): Promise<Folded> {
     const { batch } = work.scope;
-    if (!this.mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return foldBatch(work);
-    const entered = await this.enter(begun, batch.positionAt(0));
+    if (!this.#mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return foldBatch(work);
+    const entered = await this.#enter(begun, batch.positionAt(0));
     let folded: Folded;
     try {
       folded = await foldBatch(work);
     } catch (fault) {
       // The fault that brought us here is the one to report.
-      await this.leave(begun, entered).catch(() => undefined);
+      await this.#leave(begun, entered).catch(() => undefined);
       throw fault;
     }
     // Before any write: a record that was folded must not end as a dead letter because its invocation died of a store.
     // It kills no more, if it ever did: an invocation that was overtaken by another left the same mark.
-    if (folded.failure === undefined) await this.leave(begun, { ...entered, tries: 0, error: "" });
+    if (folded.failure === undefined) await this.#leave(begun, { ...entered, tries: 0, error: "" });
     return folded;
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
-  private recordsAfter(position: Position): readonly SourceRecord[] {
-    const { records } = this.request;
+  #recordsAfter(position: Position): readonly SourceRecord[] {
+    const { records } = this.#request;
     // Nearly always every record is new, and nothing is copied.
     if (areAllAfter(position, records)) return records;
     let last = position;
@@ -142,7 +142,7 @@ class Batch {
       if (previous !== undefined && record.position < previous.position) {
         throw new TidemarkError(
           "fix-configuration",
-          `The records of split ${this.place.split} of ${this.place.function} are out of order: ${record.position} comes after ${previous.position}. ` +
+          `The records of split ${this.#place.split} of ${this.#place.function} are out of order: ${record.position} comes after ${previous.position}. ` +
             "Tidemark needs a source that keeps the order of a split; check the event source mapping.",
         );
       }
@@ -152,26 +152,26 @@ class Batch {
     });
   }
 
-  private async begin(first: SourceRecord, last: SourceRecord): Promise<Begun> {
-    const { resources, retentionMs } = this.engine;
+  async #begin(first: SourceRecord, last: SourceRecord): Promise<Begun> {
+    const { resources, retentionMs } = this.#engine;
     const { app, observe } = resources;
-    const description = app.functions.find(({ name }) => name === this.place.function);
+    const description = app.functions.find(({ name }) => name === this.#place.function);
     const answer = await begin(resources.control, {
-      place: this.place,
+      place: this.#place,
       first: first.position,
       last: last.position,
-      role: this.request.role,
+      role: this.#request.role,
       birth: {
         mode: app.checkpointing.mode,
-        nowMs: this.startedAtMs,
+        nowMs: this.#startedAtMs,
         ...(description?.startTimeMs === undefined ? {} : { startTimeMs: description.startTimeMs }),
       },
-      ...(retentionMs === undefined || this.place.split === REDRIVE_SPLIT ? {} : { retentionMs }),
+      ...(retentionMs === undefined || this.#place.split === REDRIVE_SPLIT ? {} : { retentionMs }),
     });
     if (answer.outcome === "refused") {
       throw new TidemarkError(
         "retry",
-        `Split ${this.place.split} of ${this.place.function} is ${answer.split.phase} in generation ${answer.split.gen}: ` +
+        `Split ${this.#place.split} of ${this.#place.function} is ${answer.split.phase} in generation ${answer.split.gen}: ` +
           (answer.split.phase === "REPLAYING"
             ? "a restore is under way. The batch is delivered again and goes on when the restore is done."
             : "its replay is over."),
@@ -180,58 +180,54 @@ class Batch {
     if (answer.split.mode !== app.checkpointing.mode) {
       throw new TidemarkError(
         "fix-configuration",
-        `Function ${this.place.function} runs with checkpointing mode ${JSON.stringify(app.checkpointing.mode)}, but its state was written in mode ${JSON.stringify(answer.split.mode)}. ` +
+        `Function ${this.#place.function} runs with checkpointing mode ${JSON.stringify(app.checkpointing.mode)}, but its state was written in mode ${JSON.stringify(answer.split.mode)}. ` +
           "The batch writes nothing. Go back to that mode, or take a savepoint and restore it with the new mode.",
       );
     }
-    if (answer.hole !== undefined) observe({ type: "hole", ...this.place, hole: answer.hole });
+    if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, hole: answer.hole });
     return answer;
   }
 
   /** The batch's epoch: the one that was asked for, if everything tried before is resolved; else the old one. */
-  private async passBarrier({ split, attempt, clean }: Begun): Promise<number> {
-    const { control, observe } = this.engine.resources;
+  async #passBarrier({ split, attempt, clean }: Begun): Promise<number> {
+    const { control, observe } = this.#engine.resources;
     const n = split.pendingEpoch;
     if (n <= split.epoch || !clean) return split.epoch;
-    const moved = await passBarrier(control, this.place, { attempt, generation: split.gen, n });
+    const moved = await passBarrier(control, this.#place, { attempt, generation: split.gen, n });
     if (moved !== undefined) {
-      observe({ type: "barrier", ...this.place, checkpoint: n, position: split.position });
+      observe({ type: "barrier", ...this.#place, checkpoint: n, position: split.position });
       return n;
     }
-    const now = await readSplit(control, this.place);
+    const now = await readSplit(control, this.#place);
     // Our own barrier, its answer lost, or the coordinator's move: either way it stands at this batch's position.
     if (now !== undefined && now !== "unborn" && now.attempt === attempt && now.gen === split.gen && now.epoch >= n) {
       return now.epoch;
     }
-    throw this.takenOver();
+    throw this.#takenOver();
   }
 
-  private takenOver(): TidemarkError {
+  #takenOver(): TidemarkError {
     return new TidemarkError(
       "retry",
-      `A later batch or a restore took over split ${this.place.split} of ${this.place.function}; this batch ends here and is delivered again.`,
+      `A later batch or a restore took over split ${this.#place.split} of ${this.#place.function}; this batch ends here and is delivered again.`,
     );
   }
 
-  private givenUp({ failing }: Split): Failing | undefined {
-    const { triesMax } = this.engine.resources.app.deadLetters;
+  #givenUp({ failing }: Split): Failing | undefined {
+    const { triesMax } = this.#engine.resources.app.deadLetters;
     return failing !== undefined && failing.tries >= triesMax ? failing : undefined;
   }
 
-  private async prepare(
-    split: Split,
-    records: readonly SourceRecord[],
-    givenUp: Failing | undefined,
-  ): Promise<PreparedBatch> {
-    const redriven = this.place.split === REDRIVE_SPLIT;
+  async #prepare(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): Promise<PreparedBatch> {
+    const redriven = this.#place.split === REDRIVE_SPLIT;
     return prepare(
       {
-        definition: this.engine.definition,
-        events: this.engine.source.events,
-        split: this.place.split,
-        replay: this.request.role.phase === "REPLAYING",
-        nameKey: this.engine.resources.nameKey ?? plainKey,
-        ...(redriven ? { passedOver: await passedOver(this.engine.resources, this.place.function, records) } : {}),
+        definition: this.#engine.definition,
+        events: this.#engine.source.events,
+        split: this.#place.split,
+        replay: this.#request.role.phase === "REPLAYING",
+        nameKey: this.#engine.resources.nameKey ?? plainKey,
+        ...(redriven ? { passedOver: await passedOver(this.#engine.resources, this.#place.function, records) } : {}),
         ...(split.startTimeMs === undefined ? {} : { startTimeMs: split.startTimeMs }),
         ...(givenUp === undefined ? {} : { givenUp: givenUp.position }),
       },
@@ -239,11 +235,11 @@ class Batch {
     );
   }
 
-  private async load(
+  async #load(
     generation: number,
     { keys }: PreparedBatch,
   ): Promise<{ readonly items: ReadonlyMap<string, StateItem>; readonly fromCache: ReadonlySet<string> }> {
-    const { cache, definition, resources } = this.engine;
+    const { cache, definition, resources } = this.#engine;
     const place = { function: definition.name, generation };
     if (cache === undefined) return { items: await resources.state.load(place, keys), fromCache: NOT_CACHED };
     const items = new Map<string, StateItem>();
@@ -265,12 +261,12 @@ class Batch {
    * if the process dies in there, the mark stands and counts as a try.
    * @returns what the mark took the place of, for {@link leave}.
    */
-  private async enter({ split, attempt }: Begun, position: Position): Promise<Failing> {
+  async #enter({ split, attempt }: Begun, position: Position): Promise<Failing> {
     const before: Failing =
       split.failing?.position === position
         ? { position, tries: split.failing.tries, error: split.failing.error }
         : { position, tries: 0, error: "" };
-    const entered = await enterRecord(this.engine.resources.control, this.place, {
+    const entered = await enterRecord(this.#engine.resources.control, this.#place, {
       attempt,
       generation: split.gen,
       phase: split.phase,
@@ -281,23 +277,23 @@ class Batch {
         error: "The process died while it handled this record.",
       },
     });
-    if (entered === undefined) throw this.takenOver();
+    if (entered === undefined) throw this.#takenOver();
     return before;
   }
 
   /** The user's code did not kill the process, so the mark is taken back: what fails from here on is the infrastructure. */
-  private async leave({ split, attempt }: Begun, before: Failing): Promise<void> {
-    const left = await enterRecord(this.engine.resources.control, this.place, {
+  async #leave({ split, attempt }: Begun, before: Failing): Promise<void> {
+    const left = await enterRecord(this.#engine.resources.control, this.#place, {
       attempt,
       generation: split.gen,
       phase: split.phase,
       failing: before,
     });
-    if (left === undefined) throw this.takenOver();
+    if (left === undefined) throw this.#takenOver();
   }
 
-  private scope(begun: Begun, epoch: number, batch: PreparedBatch): WriteScope {
-    const { cache, definition, resources } = this.engine;
+  #scope(begun: Begun, epoch: number, batch: PreparedBatch): WriteScope {
+    const { cache, definition, resources } = this.#engine;
     const { split } = begun;
     // One token a batch: random bytes cost as much as the rest of a write to the heap.
     const token = resources.randomness.token();
@@ -305,7 +301,7 @@ class Batch {
     return {
       definition,
       stateVersion: stateVersionOf(definition),
-      split: this.place.split,
+      split: this.#place.split,
       generation: split.gen,
       exactlyOnce: resources.app.checkpointing.mode === "exactly-once",
       epoch,
@@ -318,11 +314,11 @@ class Batch {
       randomness: resources.randomness,
       nameKey: resources.nameKey ?? plainKey,
       newVersion: () => `${token}.${versions++}`,
-      deadlineMs: this.request.deadlineMs,
+      deadlineMs: this.#request.deadlineMs,
     };
   }
 
-  private async end(batch: {
+  async #end(batch: {
     readonly begun: Begun;
     readonly epoch: number;
     readonly records: readonly SourceRecord[];
@@ -334,10 +330,10 @@ class Batch {
   }): Promise<BatchResult> {
     const { begun, records, fresh, folded, written } = batch;
     const { split, attempt } = begun;
-    const { control, observe, clock } = this.engine.resources;
+    const { control, observe, clock } = this.#engine.resources;
     const failure = written.failure;
     const resolved = failure?.index ?? folded.stoppedAt ?? batch.prepared.length;
-    const failing = failure === undefined ? undefined : this.failing(split, records[failure.index], failure.thrown);
+    const failing = failure === undefined ? undefined : this.#failing(split, records[failure.index], failure.thrown);
     const end = resolveBatch({
       begun,
       records,
@@ -346,7 +342,7 @@ class Batch {
       triedTo: written.triedTo,
       ...(failing === undefined ? {} : { failing }),
     });
-    const ended = await endBatch(control, this.place, {
+    const ended = await endBatch(control, this.#place, {
       attempt,
       generation: split.gen,
       phase: split.phase,
@@ -354,29 +350,29 @@ class Batch {
       attemptedTo: end.attemptedTo,
       freshAt: end.freshAt,
       consecutiveDeadLetters: end.consecutiveDeadLetters,
-      ...(end.holes === undefined ? {} : { holes: await spillHoles(control, this.place, split, end.holes) }),
+      ...(end.holes === undefined ? {} : { holes: await spillHoles(control, this.#place, split, end.holes) }),
       ...(end.failing === undefined ? {} : { failing: end.failing }),
     });
-    if (ended === undefined) throw this.takenOver();
+    if (ended === undefined) throw this.#takenOver();
     observe({
       type: "batch",
-      ...this.place,
+      ...this.#place,
       epoch: batch.epoch,
       generation: split.gen,
       replay: split.phase === "REPLAYING",
-      records: this.request.records.length,
+      records: this.#request.records.length,
       folded: folded.folded,
       keys: folded.folds.length,
       cacheHits: batch.cacheHits,
       conflicts: written.conflicts,
-      milliseconds: clock.now() - this.startedAtMs,
+      milliseconds: clock.now() - this.#startedAtMs,
     });
     const failedFrom = records[resolved] ?? fresh[records.length];
     if (failing === undefined || failure === undefined)
       return { failedFrom, position: end.position, folded: folded.folded };
     observe({
       type: "record-failed",
-      ...this.place,
+      ...this.#place,
       position: failing.position,
       tries: failing.tries,
       error: failing.error,
@@ -385,7 +381,7 @@ class Batch {
   }
 
   /** One more try of the record that failed; a split that stopped counts none, so that a repaired function tries it afresh. */
-  private failing(split: Split, record: SourceRecord | undefined, thrown: unknown): Failing {
+  #failing(split: Split, record: SourceRecord | undefined, thrown: unknown): Failing {
     invariant(record !== undefined, "a failure has a record");
     const { position } = record;
     const before = split.failing?.position === position ? split.failing.tries : 0;

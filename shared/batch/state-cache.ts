@@ -10,36 +10,36 @@ import type { StateItem } from "../state/state-item.ts";
 export const CACHED_ITEMS_MAX = 20_000;
 
 export class StateCache {
-  private readonly itemsMax: number;
-  private readonly items = new Map<string, StateItem>();
-  private generation = 0;
+  readonly #itemsMax: number;
+  readonly #items = new Map<string, StateItem>();
+  #generation = 0;
 
   constructor(itemsMax: number = CACHED_ITEMS_MAX) {
-    this.itemsMax = itemsMax;
+    this.#itemsMax = itemsMax;
   }
 
   /** The cache holds one generation: a new one empties it. */
   enter(generation: number): void {
-    if (generation === this.generation) return;
-    this.items.clear();
-    this.generation = generation;
+    if (generation === this.#generation) return;
+    this.#items.clear();
+    this.#generation = generation;
   }
 
   get(key: string): StateItem | undefined {
-    return this.items.get(key);
+    return this.#items.get(key);
   }
 
   put(item: StateItem): void {
-    if (item.generation !== this.generation) return;
+    if (item.generation !== this.#generation) return;
     // Deleting first moves the key to the end: the first key of the map is the one used longest ago.
-    this.items.delete(item.key);
-    this.items.set(item.key, item);
-    if (this.items.size <= this.itemsMax) return;
-    const oldest = this.items.keys().next();
-    if (!oldest.done) this.items.delete(oldest.value);
+    this.#items.delete(item.key);
+    this.#items.set(item.key, item);
+    if (this.#items.size <= this.#itemsMax) return;
+    const oldest = this.#items.keys().next();
+    if (!oldest.done) this.#items.delete(oldest.value);
   }
 
   forget(key: string): void {
-    this.items.delete(key);
+    this.#items.delete(key);
   }
 }

@@ -10,7 +10,7 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/key-fold.ts",
-        "return this.appliedTo !== BEGINNING && this.scope.batch.positionAt(index) <= this.appliedTo;",
+        "return this.#appliedTo !== BEGINNING && this.#scope.batch.positionAt(index) <= this.#appliedTo;",
         "return index < 0;",
       ),
     ],
@@ -76,8 +76,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/key-fold.ts",
-        "this.dual = this.epoch > scope.epoch && this.before !== undefined;",
-        "this.dual = false;",
+        "this.#dual = this.#epoch > scope.epoch && this.#before !== undefined;",
+        "this.#dual = false;",
       ),
     ],
   },
@@ -102,8 +102,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/key-fold.ts",
-        "if (scope.resolved >= this.epoch) return;",
-        "if (scope.resolved >= this.epoch - 1) return;",
+        "if (scope.resolved >= this.#epoch) return;",
+        "if (scope.resolved >= this.#epoch - 1) return;",
       ),
     ],
   },
@@ -139,7 +139,7 @@ export const batchMutants: readonly Mutant[] = [
     breaks: "a worker keeps its cached items when a restore has made another generation live",
     rule: "a worker may use its own cache, keyed by generation, since a stale `v` fails the write",
     world: "ports",
-    edits: [inFile("shared/batch/state-cache.ts", "    this.items.clear();\n", "")],
+    edits: [inFile("shared/batch/state-cache.ts", "    this.#items.clear();\n", "")],
   },
   {
     name: "position-goes-back",
@@ -288,13 +288,13 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/process-batch.ts",
-        "const epoch = await this.passBarrier(begun);",
+        "const epoch = await this.#passBarrier(begun);",
         "const { epoch } = begun.split;",
       ),
       inFile(
         "shared/batch/process-batch.ts",
         "const cacheHits = items.fromCache.size;",
-        "const cacheHits = items.fromCache.size;\n    await this.passBarrier(begun);",
+        "const cacheHits = items.fromCache.size;\n    await this.#passBarrier(begun);",
       ),
     ],
   },
@@ -319,8 +319,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/process-batch.ts",
-        "const fresh = this.recordsAfter(begun.split.position);",
-        "const fresh = this.request.records;",
+        "const fresh = this.#recordsAfter(begun.split.position);",
+        "const fresh = this.#request.records;",
       ),
     ],
   },
