@@ -26,6 +26,8 @@ export interface AlarmOptions {
 /** @internal */
 export interface TidemarkAlarmsProps extends AlarmOptions {
   readonly app: string;
+  /** What its metrics are named by. */
+  readonly service: string;
   /** Of the checkpoints. */
   readonly intervalMs: number | undefined;
   readonly functions: readonly { readonly deployed: EventFunction; readonly retention: Duration }[];
@@ -48,28 +50,28 @@ export class TidemarkAlarms extends Construct {
   readonly functions: { readonly [functionName: string]: FunctionAlarms };
 
   /** @internal */
-  constructor(scope: Construct, id: string, { app, intervalMs, functions, ...options }: TidemarkAlarmsProps) {
+  constructor(scope: Construct, id: string, { app, service, intervalMs, functions, ...options }: TidemarkAlarmsProps) {
     super(scope, id);
     const { actions = [], checkpointAge } = options;
-    this.checkpointFailed = alarm(this, "CheckpointFailed", actions, appMetric(app, "checkpointFailed"), {
+    this.checkpointFailed = alarm(this, "CheckpointFailed", actions, appMetric(service, "checkpointFailed"), {
       alarmDescription: `${app}: a checkpoint failed. Its log says why; the next one is taken as planned.`,
       ...ONCE,
     });
     this.checkpointTooOld =
       intervalMs === undefined
         ? undefined
-        : alarm(this, "CheckpointTooOld", actions, appMetric(app, "checkpointAge"), {
+        : alarm(this, "CheckpointTooOld", actions, appMetric(service, "checkpointAge"), {
             alarmDescription: `${app}: no checkpoint completed for too long, or the coordinator does not run. Restores would replay more and more.`,
             threshold: (checkpointAge ?? defaultAge(intervalMs)).toSeconds(),
             comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluationPeriods: 2,
             treatMissingData: TreatMissingData.BREACHING,
           });
-    this.restoreRunning = alarm(this, "RestoreRunning", actions, appMetric(app, "restoreRunning", MINUTE), {
+    this.restoreRunning = alarm(this, "RestoreRunning", actions, appMetric(service, "restoreRunning", MINUTE), {
       alarmDescription: `${app}: a restore is asked for, runs or is held. Events wait until it is over.`,
       ...ONCE,
     });
-    this.mappingDrift = alarm(this, "MappingDrift", actions, appMetric(app, "mappingDrift"), {
+    this.mappingDrift = alarm(this, "MappingDrift", actions, appMetric(service, "mappingDrift"), {
       alarmDescription: `${app}: an event source mapping is not what was deployed, or is disabled. Set it back, or deploy again.`,
       ...ONCE,
       evaluationPeriods: 2,
@@ -112,7 +114,7 @@ function functionAlarms(
       evaluationPeriods: 1,
     }),
     deadLetters: alarm(scope, `DeadLetters-${name}`, actions, deployed.metricDeadLetters(), {
-      alarmDescription: `${app}, ${name}: a record became a dead letter. It can be put back once the function is repaired.`,
+      alarmDescription: `${app}, ${name}: a record became a dead letter. It stands in the bucket, and checkpoints say that it is missing: see "A poison record" in docs/operations.md.`,
       ...ONCE,
     }),
     holes: alarm(scope, `Holes-${name}`, actions, deployed.metricHoles(), {

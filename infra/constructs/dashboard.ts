@@ -16,11 +16,14 @@ export function appDashboard(
   id: string,
   {
     app,
+    service,
     alarms,
     coordinator,
     functions,
   }: {
     readonly app: string;
+    /** What its metrics are named by. */
+    readonly service: string;
     readonly alarms: TidemarkAlarms | undefined;
     readonly coordinator: IFunction;
     readonly functions: readonly EventFunction[];
@@ -33,10 +36,10 @@ export function appDashboard(
       ? []
       : [new AlarmStatusWidget({ title: `${app}: alarms`, width: WIDTH, alarms: allOf(alarms).slice(0, ALARMS_MAX) })],
     row(
-      graph("Checkpoints", [appMetric(app, "checkpointCompleted"), appMetric(app, "checkpointFailed")]),
-      graph("Age of the latest checkpoint (s)", [appMetric(app, "checkpointAge")]),
-      graph("How long checkpoints take (ms)", [appMetric(app, "checkpointDuration")]),
-      graph("Size of checkpoints (bytes)", [appMetric(app, "checkpointBytes")]),
+      graph("Checkpoints", [appMetric(service, "checkpointCompleted"), appMetric(service, "checkpointFailed")]),
+      graph("Age of the latest checkpoint (s)", [appMetric(service, "checkpointAge")]),
+      graph("How long checkpoints take (ms)", [appMetric(service, "checkpointDuration")]),
+      graph("Size of checkpoints (bytes)", [appMetric(service, "checkpointBytes")]),
     ),
     row(
       graph("Records folded", each("recordsFolded")),
@@ -51,7 +54,7 @@ export function appDashboard(
       graph("Dead letters", each("deadLetters")),
       graph("Holes", each("holes")),
       graph("Batches at stopped splits", each("splitsStopped")),
-      graph("Restores, drifted mappings", [appMetric(app, "restoreRunning"), appMetric(app, "mappingDrift")]),
+      graph("Restores, drifted mappings", [appMetric(service, "restoreRunning"), appMetric(service, "mappingDrift")]),
     ),
     row(
       graph("Records a batch", each("batchSize")),

@@ -15,6 +15,8 @@ import { type Surroundings, TidemarkFunction } from "./tidemark-function.ts";
 /** @internal what a `TidemarkApp` makes its functions from */
 export interface EventFunctionProps {
   readonly app: string;
+  /** What its metrics are named by. */
+  readonly service: string;
   readonly name: string;
   /** Relative to the project's root. */
   readonly module: string;
@@ -37,7 +39,7 @@ export class EventFunction extends Construct {
   readonly lambda: IFunction;
   /** What feeds it. Its properties are the protocol's: one that is changed by hand sets off the alarm on drift. */
   readonly mapping: CfnEventSourceMapping;
-  readonly #app: string;
+  readonly #service: string;
   readonly #ground: Ground;
 
   /** @internal */
@@ -46,7 +48,7 @@ export class EventFunction extends Construct {
     super(scope, name);
     this.functionName = name;
     this.stateTable = table;
-    this.#app = props.app;
+    this.#service = props.service;
     this.#ground = ground;
     const handler = new TidemarkFunction(this, "Handler", {
       entry: "event",
@@ -85,7 +87,7 @@ export class EventFunction extends Construct {
 
   /** Any of the function's metrics. Period 5 minutes, unless options say otherwise. */
   metric(metric: Parameters<typeof functionMetric>[2], options?: MetricOptions): Metric {
-    return functionMetric(this.#app, this.functionName, metric, options);
+    return functionMetric(this.#service, this.functionName, metric, options);
   }
 
   /** Records that became dead letters. */

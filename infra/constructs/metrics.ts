@@ -24,17 +24,17 @@ const STATISTICS: Partial<Record<AppMetric | FunctionMetric, string>> = {
   splitLag: Stats.MAXIMUM,
 };
 
-export function appMetric(app: string, metric: AppMetric, options: MetricOptions = {}): Metric {
-  return metricOf(APP_METRICS[metric], { [SERVICE_DIMENSION]: app }, metric, options);
+export function appMetric(service: string, metric: AppMetric, options: MetricOptions = {}): Metric {
+  return metricOf(APP_METRICS[metric], { [SERVICE_DIMENSION]: service }, metric, options);
 }
 
 export function functionMetric(
-  app: string,
+  service: string,
   functionName: string,
   metric: FunctionMetric,
   options: MetricOptions = {},
 ): Metric {
-  const dimensions = { [SERVICE_DIMENSION]: app, [FUNCTION_DIMENSION]: functionName };
+  const dimensions = { [SERVICE_DIMENSION]: service, [FUNCTION_DIMENSION]: functionName };
   return metricOf(FUNCTION_METRICS[metric], dimensions, metric, options);
 }
 

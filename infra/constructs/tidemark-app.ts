@@ -1,5 +1,5 @@
 /** A Tidemark app on AWS. */
-import { Duration, Stack, Token } from "aws-cdk-lib";
+import { Duration, Names, Stack, Token } from "aws-cdk-lib";
 import type { Dashboard, Metric, MetricOptions } from "aws-cdk-lib/aws-cloudwatch";
 import { type ITable, Table } from "aws-cdk-lib/aws-dynamodb";
 import { Rule, Schedule } from "aws-cdk-lib/aws-events";
@@ -37,6 +37,9 @@ import { type Surroundings, TidemarkFunction } from "./tidemark-function.ts";
 
 const SNAPSHOT_WORKERS = 4;
 
+/** It stands in the environment of every function, which holds 4 KB. */
+const SERVICE_CHARACTERS_MAX = 64;
+
 /**
  * Deploys an app: a state table and a Lambda function for each of its functions, fed by the stream that its source is
  * bound to; the control table and the bucket for checkpoints; the coordinator on a rule of one minute, snapshot workers
@@ -45,8 +48,8 @@ const SNAPSHOT_WORKERS = 4;
  * The coordinator's rule is always there, since it also carries on restores; without an interval in the app module it
  * triggers no checkpoints. Who invokes whom: rule → coordinator → snapshot workers, event functions; restore → coordinator.
  *
- * Several apps may stand in one stack. In one account and region each should have a name of its own: metrics are told
- * apart by the app's name.
+ * Several apps may stand in one stack, and one app in several stacks of an account: logs and metrics are told apart by
+ * {@link service}.
  *
  * @throws TidemarkError `fix-configuration` at synthesis for every prop that is wrong, naming it and what to set
  */
@@ -62,6 +65,8 @@ export class TidemarkApp extends Construct {
   readonly alarms: TidemarkAlarms | undefined;
   /** Undefined when the props say `dashboard: false`. */
   readonly dashboard: Dashboard | undefined;
+  /** What its logs and metrics are named by, made of the names of the stack and this construct: `ProdFlights1A2B3C4D`. */
+  readonly service: string;
   readonly #name: string;
   readonly #functions: ReadonlyMap<string, EventFunction>;
 
@@ -71,6 +76,7 @@ export class TidemarkApp extends Construct {
     const { app, existing = {}, encryptionKey, tables = {}, sources } = props;
     const names = app.functions.map((binding) => binding.function.name);
     this.#name = app.name;
+    this.service = Names.uniqueResourceName(this, { maxLength: SERVICE_CHARACTERS_MAX });
     const table = (place: Construct, name: string, keySchema: KeySchema, own: string | ITable | undefined): ITable => {
       if (own === undefined) return new DurableTable(place, name, { ...tables, keySchema, encryptionKey }) as ITable;
       return typeof own === "string" ? Table.fromTableName(place, name, own) : own;
@@ -92,6 +98,7 @@ export class TidemarkApp extends Construct {
     const streams = [...new Set([...bindings.values()].map(({ stream }) => stream))];
     const surroundings: Surroundings = { ...props, logs: props.logs ?? {} };
     const settings = (of: readonly string[], deployment?: Settings["deployment"]): Omit<Settings, "app"> => ({
+      service: this.service,
       tables: {
         control: this.controlTable.tableName,
         state: Object.fromEntries(of.map((name) => [name, states.get(name)?.tableName ?? ""])),
@@ -108,7 +115,7 @@ export class TidemarkApp extends Construct {
     this.#functions = new Map(
       app.functions.map(({ function: { name }, source }) => {
         const deployed = new EventFunction(functionsFolder, {
-          ...{ app: app.name, name, module, define, ground, surroundings },
+          ...{ app: app.name, service: this.service, name, module, define, ground, surroundings },
           table: states.get(name) as ITable,
           source: bindings.get(source) as KinesisBinding,
           settings: settings([name]),
@@ -185,6 +192,7 @@ export class TidemarkApp extends Construct {
         : new TidemarkAlarms(this, "Alarm", {
             ...watched,
             app: app.name,
+            service: this.service,
             intervalMs: app.checkpointing?.intervalMs,
             functions: app.functions.map(({ function: { name }, source }) => ({
               deployed: this.function(name),
@@ -194,7 +202,13 @@ export class TidemarkApp extends Construct {
     this.dashboard =
       props.dashboard === false
         ? undefined
-        : appDashboard(this, "Dashboard", { app: app.name, alarms: this.alarms, coordinator, functions });
+        : appDashboard(this, "Dashboard", {
+            app: app.name,
+            service: this.service,
+            alarms: this.alarms,
+            coordinator,
+            functions,
+          });
   }
 
   /**
@@ -227,7 +241,7 @@ export class TidemarkApp extends Construct {
 
   /** Any of the app's metrics. Period 5 minutes, unless options say otherwise. */
   metric(metric: AppMetric, options?: MetricOptions): Metric {
-    return appMetric(this.#name, metric, options);
+    return appMetric(this.service, metric, options);
   }
 
   /** Seconds since the latest checkpoint completed; while the app module sets an interval. */

@@ -49,8 +49,8 @@ export interface LambdaEnvironment {
  * @throws TidemarkError `fix-configuration` when the settings name anything else
  */
 export async function openEnvironment(settings: Settings): Promise<LambdaEnvironment> {
-  const { app, tables, storageUrl } = settings;
-  const watch = new LambdaWatch(app.name);
+  const { app, service = app.name, tables, storageUrl } = settings;
+  const watch = new LambdaWatch(service);
   const attendants: Attendants = {
     clock: systemClock,
     randomness: systemRandomness,

@@ -43,10 +43,10 @@ export class LambdaWatch {
   readonly #ofApp: Metrics;
   readonly #ofFunctions = new Map<string, Metrics>();
 
-  constructor(appName: string) {
-    this.#service = appName;
-    this.#logger = new Logger({ serviceName: appName });
-    this.#ofApp = new Metrics({ namespace: METRIC_NAMESPACE, serviceName: appName });
+  constructor(serviceName: string) {
+    this.#service = serviceName;
+    this.#logger = new Logger({ serviceName });
+    this.#ofApp = new Metrics({ namespace: METRIC_NAMESPACE, serviceName });
   }
 
   readonly observe: Observer = (event) => {

@@ -5,7 +5,7 @@
 
 export const METRIC_NAMESPACE = "Tidemark";
 
-/** Every metric has it: the app's name. */
+/** Every metric has it: the deployment's name, else the app's. */
 export const SERVICE_DIMENSION = "service";
 
 /** The metrics of {@link FUNCTION_METRICS} have it besides: the function's name. */

@@ -48,6 +48,8 @@ export interface Settings {
   readonly sourcesFolder?: string;
   /** Coordinator and restore. */
   readonly deployment?: Deployment;
+  /** What logs and metrics are named by, so that two deployments of an app are told apart. @default the app's name */
+  readonly service?: string;
   /** Logs and errors show keys as they are. @default false - the first 16 hexadecimal digits of their SHA-256 */
   readonly logKeys?: boolean;
 }

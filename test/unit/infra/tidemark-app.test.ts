@@ -19,7 +19,7 @@ import { APP_METRICS, FUNCTION_METRICS } from "../../../shared/lambda/metric-nam
 import { readSettings, SETTINGS_VARIABLE } from "../../../shared/lambda/settings.ts";
 import { counting, deploy, newStack, resourceOf, resourcesOf, rightProps, shop, spelt } from "./deployed-app.ts";
 
-const { template } = deploy();
+const { template, app: deployed } = deploy();
 const only = (from: Template, type: string) => {
   const found = resourcesOf(from, type);
   expect(found).toHaveLength(1);
@@ -235,6 +235,7 @@ describe("the functions", () => {
   const EVENT = ["AppFunctionvisitsHandler", "AppFunctionordersHandler"];
   const ALL = [...EVENT, "AppCoordinator", "AppSnapshot", "AppRestore"];
   const places = {
+    service: deployed.service,
     storageUrl: "s3://<AppCheckpoints>/shop",
     sources: { clicks: "kinesis:<Clicks>" },
     app: describeApp(shop),
@@ -408,7 +409,7 @@ describe("what is there already", () => {
 
 describe("alarms and dashboard", () => {
   const alarm = (id: string, from = template) => resourceOf(from, "AWS::CloudWatch::Alarm", `AppAlarm${id}`).Properties;
-  const service = { Name: "service", Value: "shop" };
+  const service = { Name: "service", Value: deployed.service };
 
   test.each([
     ["CheckpointFailed", "CheckpointFailed", 1, "GreaterThanOrEqualToThreshold", "notBreaching"],
@@ -499,7 +500,7 @@ describe("alarms and dashboard", () => {
       stack.resolve(app.metricCheckpointAge({ period: Duration.minutes(1) }).toMetricConfig().metricStat),
     ).toMatchObject({
       ...{ namespace: "Tidemark", metricName: "CheckpointAge", statistic: "Maximum" },
-      dimensions: [{ name: "service", value: "shop" }],
+      dimensions: [{ name: "service", value: app.service }],
     });
     expect(app.function("visits").metricRecordsFolded().metricName).toBe("RecordsFolded");
   });
@@ -541,6 +542,32 @@ describe("two apps", () => {
       const text = JSON.stringify(Properties.PolicyDocument);
       expect(text).toContain(`"${own}`);
       expect(text).not.toContain(`"${foreign}`);
+    }
+  });
+});
+
+describe("one app, deployed twice", () => {
+  const stack = newStack();
+  const props = rightProps(stack);
+  const apps = ["Blue", "Green"].map((id) => new TidemarkApp(stack, id, props));
+  const both = Template.fromStack(stack);
+
+  test("has logs and metrics of its own in each, by a name that alarms and functions agree on", () => {
+    expect(new Set(apps.map(({ service }) => service)).size).toBe(2);
+    for (const { service, node } of apps) {
+      const own = <Resource>(type: string): Resource[] =>
+        resourcesOf(both, type).flatMap(([id, resource]) => (id.startsWith(node.id) ? [resource as Resource] : []));
+      const functions = own<{ Properties: { Environment: { Variables: object } } }>("AWS::Lambda::Function");
+      expect(functions.length).toBeGreaterThanOrEqual(5);
+      for (const { Properties } of functions) {
+        expect(JSON.stringify(Properties.Environment.Variables)).toContain(`\\"service\\":\\"${service}\\"`);
+      }
+      const watched = own<{ Properties: { Namespace: string; Dimensions: { Name: string; Value: string }[] } }>(
+        "AWS::CloudWatch::Alarm",
+      ).filter(({ Properties }) => Properties.Namespace === "Tidemark");
+      expect(watched.length).toBeGreaterThanOrEqual(10);
+      for (const { Properties } of watched)
+        expect(Properties.Dimensions).toContainEqual({ Name: "service", Value: service });
     }
   });
 });
