@@ -76,8 +76,7 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
     if (keyIndex !== undefined) {
       let fold = folds[keyIndex];
       if (fold === undefined) {
-        const key = batch.keys[keyIndex] as string;
-        fold = new KeyFold(scope, key, work.items.get(key));
+        fold = new KeyFold(scope, keyIndex, work.items.get(batch.keys[keyIndex] as string));
         folds.push(fold);
       }
       inARow = 0;
@@ -116,14 +115,15 @@ const isStaleCopy = ({ engine, fromCache }: FoldWork, { key, base }: KeyFold): b
 
 async function foldLoaded(
   { engine, scope }: FoldWork,
-  { key, folded }: KeyFold,
+  stale: KeyFold,
   index: number,
 ): Promise<{ readonly fold: KeyFold; readonly failure: Written["failure"] }> {
+  const { key } = stale;
   engine.cache?.forget(key);
   const place = { function: engine.definition.name, generation: scope.generation };
   const loaded = (await engine.resources.state.load(place, [key])).get(key);
   const progress: Progress = { failure: undefined, triedTo: "", conflicts: 0 };
-  const fold = await foldAgain(scope, key, loaded, [...folded, index], progress);
+  const fold = await foldAgain(stale, loaded, index, progress);
   return { fold, failure: progress.failure };
 }
 

@@ -38,6 +38,8 @@ export interface FoldScope {
   readonly nameKey: KeyNamer;
 }
 
+const NONE = -1;
+
 /** An image as the fold works on it: `undefined` stands for ABSENT, since null is what `handle` returns to clear a key. */
 type Working = unknown;
 
@@ -45,9 +47,12 @@ export class KeyFold {
   readonly key: string;
   /** The item that the fold started from. */
   readonly base: StateItem | undefined;
-  /** Indexes of the folded events within the batch, in order. */
-  readonly folded: number[] = [];
+  /** Number of the first event that was folded, within the batch; -1: none is. */
+  first = NONE;
+  /** Number of the last one. */
+  last = NONE;
 
+  readonly #keyIndex: number;
   readonly #scope: FoldScope;
   readonly #appliedTo: Position;
   readonly #epoch: number = 0;
@@ -58,9 +63,11 @@ export class KeyFold {
   #upgraded = false;
   #beforeFold: { value: Working } | undefined;
 
-  constructor(scope: FoldScope, key: string, base: StateItem | undefined) {
+  /** @param keyIndex - of {@link PreparedBatch.keys} */
+  constructor(scope: FoldScope, keyIndex: number, base: StateItem | undefined) {
     this.#scope = scope;
-    this.key = key;
+    this.#keyIndex = keyIndex;
+    this.key = scope.batch.keys[keyIndex] as string;
     this.base = base;
     // Nearly always all that was applied was also resolved: then no position of the batch needs to be compared.
     const appliedTo = base?.applied[scope.split] ?? BEGINNING;
@@ -101,8 +108,24 @@ export class KeyFold {
 
   /** Of the last folded event. */
   get lastPosition(): Position {
-    const last = this.folded.at(-1);
-    return last === undefined ? BEGINNING : this.#scope.batch.positionAt(last);
+    return this.last === NONE ? BEGINNING : this.#scope.batch.positionAt(this.last);
+  }
+
+  /** A fold of the same key over `base`, with nothing folded yet. */
+  over(base: StateItem | undefined): KeyFold {
+    return new KeyFold(this.#scope, this.#keyIndex, base);
+  }
+
+  /**
+   * Numbers of the key's events from the first folded one to number `last`, in order. Those up to {@link last} are folded
+   * without exception: what was applied before comes before them, and a failure ends the fold. Looks through the batch,
+   * since it is asked for only after a conflict or a failure: a list of them would be kept for every event.
+   */
+  *events(last: number = this.last): Generator<number> {
+    const { batch } = this.#scope;
+    for (let index = this.first === NONE ? last : this.first; index <= last; index++) {
+      if (batch.keyIndexAt(index) === this.#keyIndex) yield index;
+    }
   }
 
   /** The item to write, named `v`. */
@@ -168,7 +191,8 @@ export class KeyFold {
 
   #keep(next: unknown, index: number): void {
     this.#state = this.#accept(next, this.#state);
-    this.folded.push(index);
+    if (this.first === NONE) this.first = index;
+    this.last = index;
   }
 
   #accept(next: unknown, previous: Working): Working {

@@ -17,7 +17,7 @@ import type { Position } from "../source/position.ts";
 import { laterOf } from "../source/position.ts";
 import type { StateBackend } from "../state/state-backend.ts";
 import type { StateItem } from "../state/state-item.ts";
-import { type FoldScope, KeyFold } from "./key-fold.ts";
+import type { FoldScope, KeyFold } from "./key-fold.ts";
 import type { StateCache } from "./state-cache.ts";
 
 /** DynamoDB answers in some milliseconds; more in flight only queue at a split's share of the table. */
@@ -55,7 +55,7 @@ export async function writeStates(
   allFolds: readonly KeyFold[],
   failed: Written["failure"],
 ): Promise<Written> {
-  const folds = allFolds.filter(({ folded }) => folded.length > 0);
+  const folds = allFolds.filter(({ last }) => last >= 0);
   const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
   const items: (StateItem | undefined)[] = [];
   for (const fold of folds) {
@@ -63,31 +63,48 @@ export async function writeStates(
     if (item === undefined) await failWhereRefused(scope, fold, progress);
     items.push(item);
   }
-  const faults: unknown[] = [];
-  const giveUp = (fold: KeyFold, fault: unknown): void => {
-    scope.cache?.forget(fold.key);
-    faults.push(fault);
-  };
-  /** Tries each key once, when there is room for it, and names those that are not done by that: on the heap, hardly any. */
-  function* unfinished(): Generator<readonly [KeyFold, Attempt | undefined]> {
-    for (const [index, fold] of folds.entries()) {
-      if (faults.length > 0) return;
-      try {
-        const attempt = tryWrite(scope, fold, items[index], progress);
-        if (attempt?.written !== true) yield [fold, attempt];
-        else scope.cache?.put(attempt.item);
-      } catch (fault) {
-        giveUp(fold, fault);
-      }
-    }
-  }
+  const work: Writing = { scope, folds, items, progress, faults: [] };
   await pMap(
-    unfinished(),
-    ([fold, attempt]) => finishKey(scope, fold, attempt, progress).catch((fault) => giveUp(fold, fault)),
+    unfinished(work),
+    ([fold, attempt]) => finishKey(scope, fold, attempt, progress).catch((fault) => giveUp(work, fold, fault)),
     { concurrency: WRITES_IN_FLIGHT_MAX },
   );
-  if (faults.length > 0) throw faults[0];
+  if (work.faults.length > 0) throw work.faults[0];
   return progress;
+}
+
+interface Writing {
+  readonly scope: WriteScope;
+  readonly folds: readonly KeyFold[];
+  /** Of each fold. */
+  readonly items: readonly (StateItem | undefined)[];
+  readonly progress: Progress;
+  readonly faults: unknown[];
+}
+
+/**
+ * Tries each key once, when there is room for it, and names those that are not done by that: on the heap, hardly any.
+ *
+ * Out here, since V8 gives every closure that is a generator a hidden class, which lives until the next full collection and
+ * holds the closure: all batches since would be copied out of the nursery.
+ */
+function* unfinished(work: Writing): Generator<readonly [KeyFold, Attempt | undefined]> {
+  const { scope, items, progress, faults } = work;
+  for (const [index, fold] of work.folds.entries()) {
+    if (faults.length > 0) return;
+    try {
+      const attempt = tryWrite(scope, fold, items[index], progress);
+      if (attempt?.written !== true) yield [fold, attempt];
+      else scope.cache?.put(attempt.item);
+    } catch (fault) {
+      giveUp(work, fold, fault);
+    }
+  }
+}
+
+function giveUp({ scope, faults }: Writing, fold: KeyFold, fault: unknown): void {
+  scope.cache?.forget(fold.key);
+  faults.push(fault);
 }
 
 export type Progress = { -readonly [name in keyof Written]: Written[name] };
@@ -118,7 +135,7 @@ async function finishKey(
   for (;;) {
     if (attempt === undefined) {
       if (!reachesFailure(fold, progress)) await failWhereRefused(scope, fold, progress);
-      fold = await foldAgain(scope, fold.key, fold.base, fold.folded, progress);
+      fold = await foldAgain(fold, fold.base, fold.last, progress);
     } else {
       if (await attempt.written) {
         scope.cache?.put(attempt.item);
@@ -137,29 +154,31 @@ async function finishKey(
           `Other writers kept changing key ${scope.nameKey(fold.key)} of ${scope.definition.name} until the invocation's time was up; the batch is delivered again.`,
         );
       }
-      fold = await foldAgain(scope, fold.key, reloaded, first.folded, progress);
+      fold = await foldAgain(first, reloaded, first.last, progress);
       await scope.clock.sleep(scope.randomness.fraction() * pauseMs);
       pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
     }
-    if (fold.folded.length === 0) return;
+    if (fold.last < 0) return;
     attempt = tryWrite(scope, fold, seal(scope, fold), progress);
   }
 }
 
 /** Whether events were folded that come after the batch's first failure. */
-const reachesFailure = ({ folded }: KeyFold, { failure }: Progress): boolean =>
-  failure !== undefined && (folded.at(-1) ?? -1) >= failure.index;
+const reachesFailure = ({ last }: KeyFold, { failure }: Progress): boolean =>
+  failure !== undefined && last >= failure.index;
 
-/** Folds a key's events anew, up to the batch's first failure; a throw becomes that failure. */
+/**
+ * Folds anew what `earlier` folded, and the key's events after it up to number `last`, but for those from the batch's first
+ * failure on; a throw becomes that failure.
+ */
 export async function foldAgain(
-  scope: FoldScope,
-  key: string,
+  earlier: KeyFold,
   base: StateItem | undefined,
-  indexes: readonly number[],
+  last: number,
   progress: Progress,
 ): Promise<KeyFold> {
-  const fold = new KeyFold(scope, key, base);
-  for (const index of indexes) {
+  const fold = earlier.over(base);
+  for (const index of earlier.events(last)) {
     if (progress.failure !== undefined && index >= progress.failure.index) break;
     if (fold.isApplied(index)) continue;
     try {
@@ -183,8 +202,8 @@ function fail(progress: Progress, failure: NonNullable<Written["failure"]>): voi
  * a key and batch, and before any is written; only here, after each event.
  */
 async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<void> {
-  const stepwise = new KeyFold(scope, fold.key, fold.base);
-  for (const index of fold.folded) {
+  const stepwise = fold.over(fold.base);
+  for (const index of fold.events()) {
     await stepwise.fold(index);
     try {
       toStorable(scope, stepwise);

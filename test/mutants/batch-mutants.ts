@@ -35,8 +35,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/write-states.ts",
-        "allFolds.filter(({ folded }) => folded.length > 0);",
-        "allFolds.filter((fold) => fold.folded.length > 0 && JSON.stringify(fold.toItem('').state) !== JSON.stringify(fold.base?.state));",
+        "allFolds.filter(({ last }) => last >= 0);",
+        "allFolds.filter((fold) => fold.last >= 0 && JSON.stringify(fold.toItem('').state) !== JSON.stringify(fold.base?.state));",
       ),
     ],
   },

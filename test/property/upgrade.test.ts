@@ -93,7 +93,7 @@ test("a state and its before-image of two versions are folded and written each b
         batch,
         nameKey: String,
       };
-      const fold = new KeyFold({ ...scope, definition, stateVersion: known }, "k", base);
+      const fold = new KeyFold({ ...scope, definition, stateVersion: known }, 0, base);
       await fold.fold(0);
       expect(fold.toItem("w")).toMatchObject({
         epoch: 5,
