@@ -66,6 +66,20 @@ describe("tidemark run", () => {
     expect(await json("state", "get", "counting", "k1", ...home())).toMatchObject({ key: "k1", stateVersion: 1 });
   });
 
+  test("draws a bar on a terminal and clears it; says plain lines elsewhere", async () => {
+    const { stderr } = await tidemark(runArguments());
+    expect(stderr).not.toContain("\x1b");
+    rmSync(files.home, { recursive: true, force: true });
+    const command = [process.execPath, compiled("cli/main.ts"), ...runArguments()].map((word) => `'${word}'`).join(" ");
+    // A terminal of its own, by util-linux: the one way to have one without a package that is compiled.
+    const { status, stdout } = spawnSync("script", ["-qec", command, "/dev/null"], { encoding: "utf8", input: "" });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/splits read \| \d+ records/);
+    // Wrapping and cursor are switched on again, in the end.
+    expect(stdout.lastIndexOf("\x1b[?25h")).toBeGreaterThan(stdout.lastIndexOf("\x1b[?25l"));
+    expect(stdout.lastIndexOf("\x1b[?7h")).toBeGreaterThan(stdout.lastIndexOf("\x1b[?7l"));
+  });
+
   test("is refused on a home that another run works on, by the pid of that one", async () => {
     const first = start(...runArguments("--keep-running"));
     await first.says("Running counts");
