@@ -142,7 +142,7 @@ export class KeyFold {
         : (this.base?.applied ?? {}),
     };
     const before = this.#beforeFold === undefined ? this.#before : this.#toImage(this.#beforeFold.value);
-    return before === undefined ? item : { ...item, before };
+    return before === undefined ? item : { before, ...item };
   }
 
   #toImage(working: Working): Image {

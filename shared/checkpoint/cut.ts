@@ -152,5 +152,5 @@ async function cutOf(
   const freshAtMs = split.barrierFreshAt[n];
   if (position === undefined || freshAtMs === undefined) return undefined;
   const holes = holesAtCut(await allHoles(resources.control, place, split), position);
-  return { ...place, position, freshAtMs, ended: split.ended === true && split.position === position, holes };
+  return { position, freshAtMs, ended: split.ended === true && split.position === position, holes, ...place };
 }

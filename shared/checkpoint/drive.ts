@@ -118,12 +118,18 @@ function manifestOf(
     triggeredAt: iso(checkpoint.triggeredAtMs),
     completedAt: iso(clock.now()),
     functions: app.functions.map(({ name, stateVersion, source }) => ({
-      ...{ name, stateVersion, source },
+      name,
+      stateVersion,
+      source,
       keys: files.filter((file) => file.function === name).reduce((sum, { items }) => sum + items, 0),
       splits: cuts
         .filter((cut) => cut.function === name)
         .map(({ split, position, freshAtMs, ended, holes }) => ({
-          ...{ split, position, freshAt: iso(freshAtMs), ended, holes },
+          split,
+          position,
+          freshAt: iso(freshAtMs),
+          ended,
+          holes,
         })),
     })),
     files,

@@ -60,7 +60,10 @@ function summaryOf(object: CheckpointObject): CheckpointSummary {
     case "manifest": {
       const { restoredFrom, savepoint, mode, triggeredAt, completedAt } = object;
       return {
-        ...{ checkpoint, status: "completed", generation, mode, triggeredAt, completedAt, ...totalsOf(object) },
+        checkpoint,
+        status: "completed",
+        ...{ generation, mode, triggeredAt, completedAt },
+        ...totalsOf(object),
         ...(restoredFrom === undefined ? {} : { restoredFrom }),
         ...(savepoint === undefined ? {} : { savepoint }),
       };

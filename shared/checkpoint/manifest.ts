@@ -116,8 +116,7 @@ export function deletedMarkerOf(
 ): DeletedMarker {
   const { format, formatVersion, app, checkpoint, token, generation, completedAt } = manifest;
   return {
-    ...{ format, formatVersion, kind: "deleted", app, checkpoint, token, generation, completedAt },
-    at: options.at,
+    ...{ format, formatVersion, kind: "deleted", app, checkpoint, token, generation, completedAt, at: options.at },
     ...(options.keepPositions
       ? {
           functions: manifest.functions.map((description) => ({

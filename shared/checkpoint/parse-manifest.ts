@@ -27,6 +27,8 @@ export interface ManifestPlace {
 /** Thrown inside, and explained once with the checkpoint's number. */
 class Flaw extends Error {}
 
+const SHA256 = /^[0-9a-f]{64}$/;
+
 type Members = { readonly [name: string]: unknown };
 
 function members(given: unknown, what: string): Members {
@@ -60,11 +62,13 @@ function time(from: Members, name: string, what: string): string {
   return given;
 }
 
+const HOLE_BOUNDS = ["from", "after", "to", "before"];
+
 function hole(given: unknown, what: string): Hole {
   const from = members(given, what);
   const cause = from.cause;
   if (cause !== "dead-letter" && cause !== "dropped" && cause !== "expired") throw new Flaw(`${what}.cause is unknown`);
-  for (const bound of ["from", "after", "to", "before"]) if (from[bound] !== undefined) text(from, bound, what);
+  for (const bound of HOLE_BOUNDS) if (from[bound] !== undefined) text(from, bound, what);
   if (from.records !== undefined) count(from, "records", what);
   return from as unknown as Hole;
 }
@@ -95,7 +99,7 @@ function functionOf(given: unknown, what: string): ManifestFunction {
 function file(given: unknown, what: string, n: number): ManifestFile {
   const from = members(given, what);
   const sha256 = text(from, "sha256", what);
-  if (!/^[0-9a-f]{64}$/.test(sha256)) throw new Flaw(`${what}.sha256 is not a SHA-256 in hexadecimal`);
+  if (!SHA256.test(sha256)) throw new Flaw(`${what}.sha256 is not a SHA-256 in hexadecimal`);
   const name = text(from, "name", what);
   partPath(n, name);
   return {
@@ -120,39 +124,46 @@ function checkpointObject(json: unknown, place: ManifestPlace): CheckpointObject
   if (app !== place.app) throw new Flaw(`it is of the app ${JSON.stringify(app)}, not of ${JSON.stringify(place.app)}`);
   const checkpoint = count(from, "checkpoint", "it", 1);
   if (checkpoint !== place.n) throw new Flaw(`it says that it is checkpoint ${checkpoint}: it was copied here`);
-  const common = {
-    ...({ format: MANIFEST_FORMAT, formatVersion: MANIFEST_FORMAT_VERSION, app, checkpoint } as const),
+  const common: CommonMembers = {
+    format: MANIFEST_FORMAT,
+    formatVersion: MANIFEST_FORMAT_VERSION,
+    app,
+    checkpoint,
     token: text(from, "token", "it"),
     generation: count(from, "generation", "it", 1),
   };
   switch (from.kind) {
     case "aborted":
-      return { ...common, kind: "aborted", reason: text(from, "reason", "it"), at: time(from, "at", "it") };
+      return { kind: "aborted", ...common, reason: text(from, "reason", "it"), at: time(from, "at", "it") };
     case "deleted":
       return {
-        ...{ ...common, kind: "deleted", at: time(from, "at", "it"), completedAt: time(from, "completedAt", "it") },
+        kind: "deleted",
+        ...common,
+        at: time(from, "at", "it"),
+        completedAt: time(from, "completedAt", "it"),
         ...(from.functions === undefined ? {} : { functions: list(from, "functions", "it", functionOf) }),
       };
     case "manifest":
-      return { ...common, ...manifestMembers(from, place.n) };
+      return manifest(from, common);
     default:
       throw new Flaw(`its kind is ${JSON.stringify(from.kind)}, none that this code knows`);
   }
 }
 
-type OwnMembers = Omit<Manifest, "format" | "formatVersion" | "app" | "checkpoint" | "token" | "generation">;
+type CommonMembers = Pick<CheckpointObject, "format" | "formatVersion" | "app" | "checkpoint" | "token" | "generation">;
 
-function manifestMembers(from: Members, n: number): OwnMembers {
+function manifest(from: Members, common: CommonMembers): Manifest {
   const mode = from.mode;
   if (mode !== "exactly-once" && mode !== "at-least-once") throw new Flaw("it.mode is none that this code knows");
   const functions = list(from, "functions", "it", functionOf);
-  const files = list(from, "files", "it", (item, what) => file(item, what, n));
+  const files = list(from, "files", "it", (item, what) => file(item, what, common.checkpoint));
   for (const { name, keys } of functions) {
-    const items = files.filter((one) => one.function === name).reduce((sum, one) => sum + one.items, 0);
+    const items = files.reduce((sum, one) => sum + (one.function === name ? one.items : 0), 0);
     if (items !== keys) throw new Flaw(`its files hold ${items} keys of ${name}, and it counts ${keys}`);
   }
   return {
     kind: "manifest",
+    ...common,
     ...(from.restoredFrom === undefined ? {} : { restoredFrom: lineage(from.restoredFrom) }),
     mode,
     ...(from.savepoint === undefined ? {} : { savepoint: text(from, "savepoint", "it") }),

@@ -11,40 +11,50 @@ const KEY_ATTRIBUTES = new Set(["pk", "sk"]);
  * @throws TidemarkError `report-bug`.
  */
 export function checkWrite(write: ConditionalWrite): void {
-  const paths = [
-    ...(write.set ?? []).map(([to]) => to),
-    ...(write.add ?? []).map(([to]) => to),
-    ...(write.remove ?? []),
-  ];
-  for (const [i, one] of paths.entries()) {
-    invariant(!KEY_ATTRIBUTES.has(one[0]), `a write never touches the key attribute ${one[0]}`);
-    for (const other of paths.slice(i + 1)) {
-      invariant(!overlap(one, other), `a write changes ${one.join(".")} once, and not together with a part of it`);
-    }
-  }
+  const paths: AttributePath[] = [];
+  for (const [to] of write.set ?? []) add(paths, to);
   for (const [to, addend] of write.add ?? []) {
-    invariant(Number.isSafeInteger(addend), `what is added to ${to.join(".")} is an integer`);
+    add(paths, to);
+    if (!Number.isSafeInteger(addend)) refuse(`what is added to ${spell(to)} is an integer`);
   }
+  for (const at of write.remove ?? []) add(paths, at);
   write.conditions.forEach(checkCondition);
+}
+
+function add(paths: AttributePath[], path: AttributePath): void {
+  if (KEY_ATTRIBUTES.has(path[0])) refuse(`a write never touches the key attribute ${path[0]}`);
+  for (const other of paths) {
+    if (overlap(path, other)) refuse(`a write changes ${spell(path)} once, and not together with a part of it`);
+  }
+  paths.push(path);
 }
 
 function checkCondition(condition: Condition): void {
   if ("anyOf" in condition) {
     invariant(condition.anyOf.length > 0, "a choice of conditions has at least one");
     condition.anyOf.forEach(checkCondition);
-  } else if ("is" in condition && "value" in condition.to) {
-    const { value } = condition.to;
+  } else if ("is" in condition) {
+    const { attribute, is, to } = condition;
+    if ("attribute" in to) {
+      if (isSame(attribute, to.attribute)) refuse(`${spell(attribute)} is not compared with itself`);
+      return;
+    }
+    const { value } = to;
     const ordered = typeof value === "number" || typeof value === "string";
     const comparable = ordered || typeof value === "boolean" || value === null;
-    invariant(
-      condition.is === "=" || condition.is === "<>" ? comparable : ordered,
-      `${condition.attribute.join(".")} is not compared (${condition.is}) with ${JSON.stringify(value)}`,
-    );
-  } else if ("is" in condition && "attribute" in condition.to) {
-    const name = condition.attribute.join(".");
-    invariant(name !== condition.to.attribute.join("."), `${name} is not compared with itself`);
+    if (is === "=" || is === "<>" ? comparable : ordered) return;
+    refuse(`${spell(attribute)} is not compared (${is}) with ${JSON.stringify(value)}`);
   }
 }
+
+/** The words are put together only where they are said: every write of every batch is checked. */
+function refuse(promise: string): never {
+  invariant(false, promise);
+}
+
+const spell = (path: AttributePath): string => path.join(".");
+
+const isSame = (one: AttributePath, other: AttributePath): boolean => one[0] === other[0] && one[1] === other[1];
 
 function overlap(one: AttributePath, other: AttributePath): boolean {
   return one[0] === other[0] && (one.length === 1 || other.length === 1 || one[1] === other[1]);

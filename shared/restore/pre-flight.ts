@@ -82,13 +82,13 @@ export async function preflightWithoutParts(
   const restored = new Set(Object.values(matched.functions));
   const files = manifest.files.filter((file) => restored.has(file.function));
   const report: PreflightReport = {
-    ...matched,
     files: files.length,
     keys: files.reduce((sum, file) => sum + file.items, 0),
     bytes: files.reduce((sum, file) => sum + file.bytes, 0),
     splits: manifest.functions
       .filter(({ name }) => restored.has(name))
       .reduce((sum, { splits }) => sum + splits.length, 0),
+    ...matched,
   };
   return { report, files };
 }

@@ -166,7 +166,7 @@ export async function recordChecked(resources: AppResources, restore: CheckedRes
     // Only now is the checkpoint kept for certain: a retention that had read the pins before ours stood may have gone on.
     await readManifest(storage, { app: app.name, n: checkpoint });
     observe({ type: "restore-started", checkpoint, generation: plan.target });
-    const report = { ...reportOf("started", { checkpoint, generation: plan.target, checked }), id: token };
+    const report = { id: token, ...reportOf("started", { checkpoint, generation: plan.target, checked }) };
     return interrupted === undefined ? report : { ...report, interrupted };
   }
   throw new TidemarkError(

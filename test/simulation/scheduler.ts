@@ -198,7 +198,8 @@ export class Scheduler {
     const { switching, stalling } = this.treatment;
     let able = 0;
     let same = -1;
-    for (const [index, { process }] of this.waiting.entries()) {
+    for (let index = 0; index < this.waiting.length; index += 1) {
+      const { process } = this.waiting[index] as Call;
       if (process.stalled) continue;
       able += 1;
       if (process === this.running && same < 0) same = index;
@@ -214,8 +215,8 @@ export class Scheduler {
     if (same >= 0 && !(able > 1 && this.switchesLeft > 0 && choices.chance(switching))) return this.#take(same);
     if (same >= 0) this.switchesLeft -= 1;
     let nth = choices.below(able);
-    for (const [index, { process }] of this.waiting.entries()) {
-      if (process.stalled) continue;
+    for (let index = 0; index < this.waiting.length; index += 1) {
+      if ((this.waiting[index] as Call).process.stalled) continue;
       if (nth === 0) return this.#take(index);
       nth -= 1;
     }

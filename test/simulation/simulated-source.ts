@@ -49,8 +49,8 @@ export class SimulatedSource {
       });
       const arrived = parents.length > 0 ? 0 : early;
       this.splits.set(split, {
-        ...{ split, events, parents, arrived, expired: 0, closed: false },
         arrivedAtMs: Array.from({ length: arrived }, () => nowMs),
+        ...{ split, events, parents, arrived, expired: 0, closed: false },
       });
     }
   }

@@ -68,7 +68,8 @@ export class PortStores implements WorldStores {
   }
 
   open(process: Process): Stores {
-    const view: View = { ...this.truth, process, scheduler: this.#scheduler, watcher: this.#watcher };
+    const { control, state, storage } = this.truth;
+    const view: View = { control, state, storage, process, scheduler: this.#scheduler, watcher: this.#watcher };
     return {
       control: new ScheduledControl(view),
       state: new ScheduledState(view),
@@ -127,13 +128,15 @@ class ScheduledControl implements ControlStore {
         async () => {
           const found: { readonly sort: string; readonly attributes: ControlAttributes }[] = [];
           for await (const one of control.list(partition)) {
-            if (from === undefined || one.sort > from) found.push(one);
+            if (from !== undefined && one.sort <= from) continue;
+            found.push(one);
+            if (found.length > PAGE_ITEMS) break;
           }
           return found;
         },
         partition,
       );
-      yield* page.slice(0, PAGE_ITEMS);
+      for (const one of page.slice(0, PAGE_ITEMS)) yield one;
       if (page.length <= PAGE_ITEMS) return;
       after = page[PAGE_ITEMS - 1]?.sort;
     }
@@ -340,12 +343,16 @@ class ScheduledStorage implements CheckpointStorage {
         LIST_OBJECTS,
         async () => {
           const found: { readonly path: string; readonly bytes: number }[] = [];
-          for await (const object of storage.list(prefix)) if (object.path > from) found.push(object);
+          for await (const object of storage.list(prefix)) {
+            if (object.path <= from) continue;
+            found.push(object);
+            if (found.length > PAGE_ITEMS) break;
+          }
           return found;
         },
         prefix,
       );
-      yield* page.slice(0, PAGE_ITEMS);
+      for (const object of page.slice(0, PAGE_ITEMS)) yield object;
       if (page.length <= PAGE_ITEMS) return;
       after = page[PAGE_ITEMS - 1]?.path ?? after;
     }

@@ -3,6 +3,7 @@ import { applyWrite, holds } from "../apply-write.ts";
 import { checkWrite } from "../check-write.ts";
 import type { ConditionalWrite } from "../conditional-write.ts";
 import type { ControlAttributes, ControlStore, ItemKey, UpdateAnswer } from "../control-store.ts";
+import { compareUtf8 } from "../utf8-order.ts";
 
 /** Attributes are kept and given out by reference; no write changes them in place, and no caller may. */
 export class HeapControlStore implements ControlStore {
@@ -16,7 +17,7 @@ export class HeapControlStore implements ControlStore {
     partition: string,
   ): AsyncGenerator<{ readonly sort: string; readonly attributes: ControlAttributes }, void> {
     const sorts = [...(this.#partitions.get(partition)?.keys() ?? [])];
-    for (const sort of sorts.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))) {
+    for (const sort of sorts.sort(compareUtf8)) {
       const attributes = this.#partitions.get(partition)?.get(sort);
       if (attributes !== undefined) yield { sort, attributes };
     }

@@ -22,7 +22,7 @@ export class MemoryCheckpointStorage implements CheckpointStorage {
 
   async write(path: string, body: AsyncIterable<Uint8Array>): Promise<{ readonly bytes: number }> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of body) chunks.push(Uint8Array.from(chunk));
+    for await (const chunk of body) chunks.push(new Uint8Array(chunk));
     const whole = Buffer.concat(chunks);
     this.#keep(path, whole);
     return { bytes: whole.byteLength };
@@ -30,13 +30,13 @@ export class MemoryCheckpointStorage implements CheckpointStorage {
 
   async createExclusively(path: string, body: Uint8Array): Promise<"created" | "exists"> {
     if (this.#objects.has(path)) return "exists";
-    this.#keep(path, Uint8Array.from(body));
+    this.#keep(path, new Uint8Array(body));
     return "created";
   }
 
   async replace(path: string, body: Uint8Array, version: string): Promise<"replaced" | "changed"> {
     if (this.#objects.get(path)?.version !== version) return "changed";
-    this.#keep(path, Uint8Array.from(body));
+    this.#keep(path, new Uint8Array(body));
     return "replaced";
   }
 
@@ -68,5 +68,5 @@ export class MemoryCheckpointStorage implements CheckpointStorage {
 
 /** A reader may change the bytes it was given; the object must not change with them. */
 async function* copyOf(body: Uint8Array): AsyncGenerator<Uint8Array> {
-  if (body.byteLength > 0) yield Uint8Array.from(body);
+  if (body.byteLength > 0) yield new Uint8Array(body);
 }
