@@ -13,6 +13,7 @@ import type { StateItem } from "../../shared/state/state-item.ts";
 import type { Choices } from "./choices.ts";
 import { Coverage } from "./coverage.ts";
 import { History } from "./history.ts";
+import type { Scene } from "./scene.ts";
 import { type Call, FAULTS, type Fault } from "./scheduler.ts";
 import type { Setup } from "./setup.ts";
 import { Violation } from "./violation.ts";
@@ -133,16 +134,16 @@ export async function explore(exploration: Exploration, deadline: () => boolean 
   do {
     if (deadline()) return { states: met.size, histories, whole: false, violation: undefined };
     let mirror: Mirror | undefined;
-    const turn = (history: History): void => {
+    const turn = (scene: Scene, outside: string): void => {
       if (!choices.isNew) return;
-      const { scheduler, processes } = history;
+      const { scheduler, processes } = scene;
       const waiting = scheduler.waiting.map(({ process, method }) => `${process.name}${method.name}`).join();
       const trails = processes.map(({ trail, dead }) => (dead ? "-" : trail)).join();
       const late = scheduler.late.map(
         ({ process, method, first }) => `${process.name}${method.name}${JSON.stringify(first)}`,
       );
       const { faultsLeft, running, switchesLeft } = scheduler;
-      const rest = `${waiting}|${late.join()}|${faultsLeft}|${switchesLeft}|${running?.name}|${history.outside}`;
+      const rest = `${waiting}|${late.join()}|${faultsLeft}|${switchesLeft}|${running?.name}|${outside}`;
       const state = `${named(mirror?.text ?? "")}|${trails}|${rest}`;
       if (met.has(state)) throw new Met();
       met.add(state);

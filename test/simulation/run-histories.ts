@@ -74,11 +74,11 @@ export async function play(
   const history = new History({ coverage: new Coverage(), ...options, choices });
   try {
     await history.run();
-    return { violation: undefined, calls: history.scheduler.steps };
+    return { violation: undefined, calls: history.scene.scheduler.steps };
   } catch (thrown) {
     // What the judge itself throws is a bug of the simulator, and no less to be seen.
     const violation = thrown instanceof Violation ? thrown.message : `the judge failed: ${(thrown as Error).stack}`;
-    return { violation, calls: history.scheduler.steps };
+    return { violation, calls: history.scene.scheduler.steps };
   }
 }
 

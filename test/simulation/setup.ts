@@ -1,6 +1,9 @@
 /**
  * What a history is about: its workload, what can go wrong and how often. Each seed switches a few things on, so that
  * those it has meet often; all of them at once would seldom get anywhere.
+ *
+ * Most histories are small: nearly everything that breaks a promise does so with few events, splits and faults, and
+ * many small histories are played in the time of a large one. The others are as large as it takes for the rest.
  */
 import type { Choices } from "./choices.ts";
 import { FAULTS, type Fault, type Treatment } from "./scheduler.ts";
@@ -40,6 +43,7 @@ export interface Setup {
   readonly jumpsMs: readonly number[];
   /** Tombstones are written, so that no invocation may outlive the age at which they are removed. */
   readonly clears: boolean;
+  /** How many are asked for while anything can happen; 0: none is ever taken, but for {@link lastCheckpoint}. */
   readonly checkpoints: number;
   readonly restores: number;
   /** A checkpoint has completed before anything goes wrong. */
@@ -63,16 +67,22 @@ export type Action = "deliver" | "coordinate" | "restore";
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 
+/** How many histories are large. */
+const LARGE = 0.15;
+
 export function drawSetup(choices: Choices): Setup {
   const one = <Of>(...of: readonly Of[]): Of => of[choices.below(of.length)] as Of;
   const sometimes = (probability: number): boolean => choices.chance(probability);
 
+  const large = sometimes(LARGE);
+  // What batches do among themselves needs no checkpoint, which is most of a small history's calls.
+  const batchesOnly = !large && sometimes(0.4);
   const sharedKeys = !sometimes(0.3);
   const clears = sometimes(0.3);
   // A split that stopped goes on once the function is repaired, which does nothing for a record that is no event.
   const stops = sometimes(0.1);
   const refuses = !stops && sometimes(0.15);
-  const keys = one("ab", "a", "abc");
+  const keys = large ? one("ab", "a", "abc") : one("a", "ab");
   const letters = (length: number): string => {
     let text = "";
     for (let index = 0; index < length; index += 1) {
@@ -83,10 +93,10 @@ export function drawSetup(choices: Choices): Setup {
     return text;
   };
   const resharding = sometimes(0.15);
-  const count = resharding ? one(2, 3) : one(2, 1, 3);
+  const count = large ? (resharding ? one(2, 3) : one(2, 1, 3)) : resharding ? 2 : one(1, 2, 2, 3);
   const splits: SplitPlan[] = [];
   for (let index = 0; index < count; index += 1) {
-    const length = 1 + choices.below(index === 0 ? 5 : 4);
+    const length = (index === 0 ? 2 : 1) + choices.below(large ? 4 : 3);
     splits.push({
       split: "stu"[index] as string,
       letters: letters(length),
@@ -108,7 +118,7 @@ export function drawSetup(choices: Choices): Setup {
   const days = expiry ? [25 * HOUR_MS, 13 * HOUR_MS] : [];
   const faulty = sometimes(0.75);
   const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
-  const restores = one(0, 0, 0, 1, 1, 2);
+  const restores = batchesOnly ? 0 : large ? one(0, 0, 0, 1, 1, 2) : one(0, 1);
   return {
     mode: sometimes(0.12) ? "at-least-once" : "exactly-once",
     splits,
@@ -127,19 +137,20 @@ export function drawSetup(choices: Choices): Setup {
     expiry,
     jumpsMs: [...minutes, ...hours, ...days],
     clears,
-    checkpoints: hours.length > 0 && clears ? 3 : one(1, 1, 2, 3),
+    checkpoints: batchesOnly ? 0 : hours.length > 0 && clears ? 3 : one(1, 1, 2, 3),
     restores,
     headStart: restores > 0 && sometimes(0.7),
-    lastCheckpoint: sometimes(0.4),
-    lastRestore: sometimes(0.15),
+    lastCheckpoint: !batchesOnly && sometimes(large ? 0.4 : 0.1),
+    lastRestore: !batchesOnly && sometimes(0.15),
     duplicates: sometimes(0.3) ? 2 : 0,
     kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
-    actions: 3 + choices.below(10),
+    actions: 3 + choices.below(large ? 10 : 7),
     eagerness: one(0.1, 0.2, 0.4),
-    faultsMax: faults.length === 0 ? 0 : 1 + choices.below(4),
+    faultsMax: faults.length === 0 ? 0 : 1 + choices.below(large ? 4 : 3),
     treatment: {
       switching: one(0.05, 0.2, 0.5, 1),
-      faultiness: one(0.05, 0.02, 0.15),
+      // As likely for a history as for one of many more calls.
+      faultiness: large ? one(0.05, 0.02, 0.15) : one(0.1, 0.05, 0.2),
       faults,
       stalling: one(0, 0, 0.03, 0.1),
     },

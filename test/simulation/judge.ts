@@ -1,0 +1,157 @@
+/**
+ * The judgement of a history: what was written so far, and what stands at its end, against the fold over the source's
+ * log of events. It looks at the stores, the source and the watcher alone, never at what a process says.
+ */
+
+import type { Hole } from "../../shared/control/hole.ts";
+import { allHoles } from "../../shared/control/hole-items.ts";
+import type { Split } from "../../shared/control/split.ts";
+import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
+import { ABSENT } from "../../shared/state/state-item.ts";
+import { flawOfFold, holeAt, type Reached } from "./fold-oracle.ts";
+import type { Addressed } from "./monitor.ts";
+import type { Process } from "./process.ts";
+import { FUNCTION, idsIn } from "./recording-function.ts";
+import type { Scene } from "./scene.ts";
+import { at, numberAt, type SimulatedSplit } from "./simulated-source.ts";
+import { promise } from "./violation.ts";
+
+export class Judge {
+  readonly #scene: Scene;
+  /** Manifests that were committed, to be read once their writer has done. */
+  readonly #unread: [number, Addressed][] = [];
+  /** Which processes were last seen to hand a record to the user's code alone; of most, nobody knows what became. */
+  readonly #entered = new Map<string, Set<Process>>();
+  /** What the source had forgotten before a split was born was never seen by anybody. */
+  readonly #unseen = new Map<string, number>();
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+    scene.monitor.committed = (n, manifest) => void this.#unread.push([n, manifest]);
+    scene.monitor.splitWritten = (name, split, before) => this.#splitWritten(name, split, before);
+  }
+
+  /** At rest, when nothing goes wrong any more: all was delivered, and is folded. @throws Violation */
+  async judge(): Promise<void> {
+    const control = this.#scene.monitor.known;
+    promise(control === undefined || (control.phase === "RUNNING" && control.gen === control.maxGen), () => {
+      return `control is ${control?.phase} in generation ${control?.gen} of ${control?.maxGen}`;
+    });
+    const reached = new Map<string, Reached>();
+    for (const { split, events, arrived, expired } of this.#scene.source.splits.values()) {
+      if (arrived === 0) continue;
+      const item = this.#scene.monitor.splits.get(split);
+      // What the source has dropped is noted by the next batch or checkpoint.
+      const dropped = expired === events.length;
+      if (item === undefined && dropped) continue;
+      const isAtEnd = item?.position === at(events.length) && item.position === item.attemptedTo;
+      promise(item !== undefined && (isAtEnd || dropped), () => {
+        return `all of split ${split} was delivered, and it stands at ${item?.position} (tried to ${item?.attemptedTo}) of ${at(events.length)}`;
+      });
+      promise(item.phase === "RUNNING" && item.gen === control?.gen, () => {
+        return `split ${split} is ${item.phase} in generation ${item.gen}, and control in ${control?.gen}`;
+      });
+      const holes = await allHoles(this.#scene.stores.truth.control, { function: FUNCTION, split }, item);
+      reached.set(split, { position: item.position, holes, maybeTo: item.attemptedTo });
+    }
+    const logs = new Map<string, readonly string[]>();
+    const scope = { function: FUNCTION, generation: control?.gen ?? 1 };
+    for await (const { items } of this.#scene.stores.truth.state.scan(scope, { index: 0, count: 1 })) {
+      for (const { key, state } of items) if (state !== ABSENT) logs.set(key, idsIn(state.value));
+    }
+    this.#expectFold(reached, logs, "the live state");
+  }
+
+  /** Each checkpoint is the fold over exactly its positions, at the moment at which its manifest stands. */
+  readCommitted(): void {
+    if (this.#unread.length === 0) return;
+    for (const [n, manifest] of this.#unread.splice(0)) {
+      const logs = new Map<string, readonly string[]>();
+      for (const { name, items } of manifest.files ?? []) {
+        const body = this.#scene.monitor.parts.get(`chk-${String(n).padStart(10, "0")}/${name}`);
+        promise(body !== undefined, () => `the manifest of checkpoint ${n} stands, and its part ${name} is not there`);
+        const lines = Buffer.from(body).toString("utf8").split("\n").slice(0, -1);
+        promise(lines.length === items, () => `part ${name} has ${lines.length} items, and the manifest says ${items}`);
+        for (const line of lines) {
+          const [key, ids] = readLine(line);
+          promise(!logs.has(key), () => `key ${key} is in checkpoint ${n} twice`);
+          logs.set(key, ids);
+        }
+      }
+      const reached = new Map<string, Reached>();
+      for (const { name, splits, keys } of manifest.functions ?? []) {
+        promise(
+          name !== FUNCTION || keys === logs.size,
+          () => `checkpoint ${n} has ${logs.size} keys, and says ${keys}`,
+        );
+        for (const { split, position, holes } of splits) {
+          if (split !== REDRIVE_SPLIT) reached.set(split, { position, holes });
+        }
+      }
+      if (manifest.mode === "at-least-once") this.#scene.coverage.hit("a checkpoint in at-least-once mode");
+      this.#expectFold(reached, logs, `checkpoint ${n}`);
+    }
+  }
+
+  #expectFold(reached: Map<string, Reached>, logs: ReadonlyMap<string, readonly string[]>, what: string): void {
+    if (this.#scene.setup.mode === "at-least-once") {
+      // Events after the positions may be in it.
+      for (const { split, events } of this.#scene.source.splits.values()) {
+        const { position, holes } = reached.get(split) ?? { position: "", holes: [] };
+        reached.set(split, { position, holes, maybeTo: at(events.length) });
+      }
+    }
+    const flaw = flawOfFold(this.#scene.source.splits, reached, logs, {
+      unseen: this.#unseen,
+      // Repaired code may have folded it in a batch that was overtaken, before its tries were counted up.
+      faulty: (id) => !this.#scene.repaired && (this.#scene.setup.poison.has(id) || this.#scene.setup.killers.has(id)),
+      repeats: this.#scene.setup.mode === "at-least-once",
+      redriven: this.#scene.redriven,
+    });
+    promise(flaw === undefined, () => `${what} is not the fold of its events: ${flaw}`);
+  }
+
+  #splitWritten(name: string, split: Split, before: Split | undefined): void {
+    const known = this.#scene.source.splits.get(name);
+    if (known === undefined) return;
+    if (before === undefined) this.#unseen.set(name, known.arrived);
+    if (split.failing?.entered === true && this.#scene.scheduler.running !== undefined) {
+      const id = `${name}${numberAt(split.failing.position)}`;
+      const entered = this.#entered.get(id) ?? new Set();
+      this.#entered.set(id, entered.add(this.#scene.scheduler.running));
+    }
+    this.#checkHoles(known, split, before);
+  }
+
+  /** A record may be in a hole only if it was given up: by us, for its fault, or by the source. */
+  #checkHoles(known: SimulatedSplit, split: Split, before: Split | undefined): void {
+    if (split.holes.length === 0 || split.holes === before?.holes) return;
+    for (const [index, { id, key }] of known.events.entries()) {
+      const hole = holeAt(split.holes, at(index + 1));
+      if (hole === undefined) continue;
+      promise(this.#mayBeIn(hole, known, index + 1, { id, key }), () => {
+        return `${id} is in a hole of cause ${hole.cause}, and nothing is wrong with it`;
+      });
+    }
+  }
+
+  #mayBeIn(
+    { cause }: Hole,
+    split: SimulatedSplit,
+    number: number,
+    event: { id: string; key: string | undefined },
+  ): boolean {
+    if (cause !== "dead-letter") return number <= split.expired;
+    if (event.key === undefined || this.#scene.setup.poison.has(event.id) || this.#scene.setup.killers.has(event.id))
+      return true;
+    // Whoever died, or was overtaken, while it handled the record alone: the record may have been the cause.
+    return number <= split.expired || (this.#entered.get(event.id)?.size ?? 0) >= this.#scene.setup.triesMax;
+  }
+}
+
+function readLine(line: string): [string, readonly string[]] {
+  const { Item } = JSON.parse(line) as {
+    Item: { key: { S: string }; state: { S?: string; M?: { ids: { S: string } } } };
+  };
+  return [Item.key.S, idsIn(Item.state.S ?? { ids: Item.state.M?.ids.S ?? "" })];
+}

@@ -1,0 +1,76 @@
+/** What the parts of a history share: who is there, what it runs on, and how it stands. */
+import type { Choices } from "./choices.ts";
+import type { Coverage } from "./coverage.ts";
+import { Monitor } from "./monitor.ts";
+import type { Process } from "./process.ts";
+import { type Call, Scheduler } from "./scheduler.ts";
+import { drawSetup, type Setup } from "./setup.ts";
+import { SimulatedSource } from "./simulated-source.ts";
+import { PortStores, type StoresSurroundings, type WorldStores } from "./world-stores.ts";
+
+const START_MS = Date.parse("2026-01-01T00:00:00Z");
+
+export interface SceneOptions {
+  readonly choices: Choices;
+  readonly coverage: Coverage;
+  readonly tell?: ((line: string) => void) | undefined;
+  /** What the history runs on. @default the heap adapters, at the ports */
+  readonly open?: (surroundings: StoresSurroundings) => WorldStores;
+  readonly settle?: "microtasks" | "event loop";
+  /** @default drawn */
+  readonly setup?: Setup;
+  /** Where somebody compares states: time stands still between calls, and tokens are each process's own. */
+  readonly comparing?: {
+    readonly answered: (call: Call, answer: unknown) => void;
+    /** Before each turn of the first phase. */
+    readonly turn: (scene: Scene, outside: string) => void;
+    /** The faults stop. */
+    readonly calm: () => void;
+  };
+}
+
+export class Scene {
+  readonly setup: Setup;
+  readonly choices: Choices;
+  readonly coverage: Coverage;
+  readonly tell: ((line: string) => void) | undefined;
+  readonly comparing: SceneOptions["comparing"];
+  readonly scheduler: Scheduler;
+  readonly monitor: Monitor;
+  readonly stores: WorldStores;
+  readonly source: SimulatedSource;
+  readonly processes: Process[] = [];
+  nowMs = START_MS;
+  /** No fault comes any more. */
+  faultless = false;
+  /** Invocations that begin from here on run code that does not misbehave. */
+  repaired = false;
+  /** Events whose dead letters were put back. */
+  readonly redriven = new Set<string>();
+  /** What a process failed with that none may fail with. */
+  failed: unknown;
+
+  constructor(options: SceneOptions) {
+    const { choices, coverage, comparing, settle = "microtasks", tell } = options;
+    this.choices = choices;
+    this.coverage = coverage;
+    this.tell = tell;
+    this.comparing = comparing;
+    this.setup = options.setup ?? drawSetup(choices);
+    tell?.(JSON.stringify(this.setup, (_, value) => (value instanceof Set ? [...value] : value)));
+    this.scheduler = new Scheduler({ choices, coverage, settle, tell, answered: comparing?.answered });
+    this.monitor = new Monitor(coverage);
+    const open = options.open ?? (({ scheduler, watcher }) => new PortStores(scheduler, watcher));
+    this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });
+    this.source = new SimulatedSource(this.setup, this.nowMs);
+  }
+
+  /** Nothing waits that may go on. */
+  get isIdle(): boolean {
+    return !this.scheduler.waiting.some(({ process }) => !process.stalled);
+  }
+
+  get hasStalled(): boolean {
+    return this.processes.some(({ dead, stalled }) => stalled && !dead);
+  }
+}
