@@ -9,8 +9,8 @@
  */
 import { type BatchRole, type Begun, begin } from "../control/begin.ts";
 import { spillHoles } from "../control/hole-items.ts";
-import type { Failing, Split } from "../control/split.ts";
-import { endBatch, enterRecord, passBarrier, readSplit, type SplitPlace } from "../control/split-steps.ts";
+import { countTries, type Failing, type Split } from "../control/split.ts";
+import { endBatch, enterRecord, leaveRecord, passBarrier, readSplit, type SplitPlace } from "../control/split-steps.ts";
 import { passedOver } from "../dead-letter/redrive.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown, invariant, TidemarkError } from "../errors.ts";
@@ -100,12 +100,11 @@ class Batch {
     const { split } = begun;
     const givenUp = this.#givenUp(split);
     const only = records[0];
+    const prepared = () => this.#prepare(split, records, givenUp);
     if (!this.#mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
-      return this.#prepare(split, records, givenUp);
+      return prepared();
     }
-    const before = await this.#enter(begun, only.position);
-    // Whatever comes of it, the process lives.
-    return this.#prepare(split, records, givenUp).finally(() => this.#leave(begun, before));
+    return this.#inside(begun, only.position, prepared, () => false);
   }
 
   /** An invocation of this split died, and what it died of may be this one record. */
@@ -116,19 +115,13 @@ class Batch {
   async #fold(begun: Begun, work: FoldWork): Promise<Folded> {
     const { batch } = work.scope;
     if (!this.#mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return foldBatch(work);
-    const entered = await this.#enter(begun, batch.positionAt(0));
-    let folded: Folded;
-    try {
-      folded = await foldBatch(work);
-    } catch (fault) {
-      // The fault that brought us here is the one to report.
-      await this.#leave(begun, entered).catch(() => undefined);
-      throw fault;
-    }
-    // Before any write: a record that was folded must not end as a dead letter because its invocation died of a store.
-    // It kills no more, if it ever did: an invocation that was overtaken by another left the same mark.
-    if (folded.failure === undefined) await this.#leave(begun, { ...entered, tries: 0, error: "" });
-    return folded;
+    // A record that was folded must not end as a dead letter because its invocation dies of a store: no try is left.
+    return this.#inside(
+      begun,
+      batch.positionAt(0),
+      () => foldBatch(work),
+      ({ failure }) => failure === undefined,
+    );
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
@@ -185,7 +178,8 @@ class Batch {
       );
     }
     if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, hole: answer.hole });
-    return answer;
+    const { failing } = answer.split;
+    return failing === undefined ? answer : { ...answer, split: { ...answer.split, failing: countTries(failing) } };
   }
 
   /** The batch's epoch: the one that was asked for, if everything tried before is resolved; else the old one. */
@@ -257,39 +251,30 @@ class Batch {
   }
 
   /**
-   * After a death of this split's invocation, the one record of a batch is marked just before the user's code sees it:
-   * if the process dies in there, the mark stands and counts as a try.
-   * @returns what the mark took the place of, for {@link leave}.
+   * After a death of this split's invocation, the one record of a batch is marked just before the user's code sees it: if
+   * the process dies in there, the mark stands and counts as a try. It is taken back before any write, also by an
+   * invocation that was overtaken: what fails from there on is the infrastructure.
    */
-  async #enter({ split, attempt }: Begun, position: Position): Promise<Failing> {
-    const before: Failing =
-      split.failing?.position === position
-        ? { position, tries: split.failing.tries, error: split.failing.error }
-        : { position, tries: 0, error: "" };
-    const entered = await enterRecord(this.#engine.resources.control, this.#place, {
-      attempt,
-      generation: split.gen,
-      phase: split.phase,
-      failing: {
-        position,
-        tries: before.tries + 1,
-        entered: true,
-        error: "The process died while it handled this record.",
-      },
-    });
-    if (entered === undefined) throw this.#takenOver();
-    return before;
-  }
-
-  /** The user's code did not kill the process, so the mark is taken back: what fails from here on is the infrastructure. */
-  async #leave({ split, attempt }: Begun, before: Failing): Promise<void> {
-    const left = await enterRecord(this.#engine.resources.control, this.#place, {
-      attempt,
-      generation: split.gen,
-      phase: split.phase,
-      failing: before,
-    });
-    if (left === undefined) throw this.#takenOver();
+  async #inside<Answer>(
+    { split, attempt }: Begun,
+    position: Position,
+    userCode: () => Promise<Answer>,
+    isHandled: (answer: Answer) => boolean,
+  ): Promise<Answer> {
+    const { control } = this.#engine.resources;
+    const known = split.failing?.position === position;
+    const step = { attempt, generation: split.gen, phase: split.phase, position, known };
+    let answer: Answer;
+    try {
+      if ((await enterRecord(control, this.#place, step)) === undefined) throw this.#takenOver();
+      answer = await userCode();
+    } catch (fault) {
+      // The fault that brought us here is the one to report.
+      await leaveRecord(control, this.#place, step, false).catch(() => undefined);
+      throw fault;
+    }
+    await leaveRecord(control, this.#place, step, isHandled(answer));
+    return answer;
   }
 
   #scope(begun: Begun, epoch: number, batch: PreparedBatch): WriteScope {

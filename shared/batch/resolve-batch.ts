@@ -32,7 +32,7 @@ export interface ResolvedBatch {
   readonly freshAt: number;
   readonly consecutiveDeadLetters: number;
   readonly holes: readonly Hole[] | undefined;
-  readonly failing: Failing | undefined;
+  readonly failing: Failing | "stays" | undefined;
 }
 
 export function resolveBatch(outcome: BatchOutcome): ResolvedBatch {
@@ -46,12 +46,8 @@ export function resolveBatch(outcome: BatchOutcome): ResolvedBatch {
     freshAt: Math.max(split.freshAt, last?.arrivalTimeMs ?? 0),
     consecutiveDeadLetters: deadLettersInARow(outcome),
     holes: holesAfter(outcome),
-    failing: outcome.failing ?? stillFailing(split.failing, position),
+    failing: outcome.failing ?? ((split.failing?.position ?? "") > position ? "stays" : undefined),
   };
-}
-
-function stillFailing(failing: Failing | undefined, position: Position): Failing | undefined {
-  return failing !== undefined && failing.position > position ? failing : undefined;
 }
 
 /** Dead letters at the end of the resolved prefix, and those before it if the prefix is nothing else. */

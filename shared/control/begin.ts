@@ -162,27 +162,14 @@ async function beginWithHole(
       [path("freshAt"), value(mayHaveExpired ? step.birth.nowMs : read.freshAt)],
       ...(gaveUpTried ? ([[path("begun"), value(1)]] as const) : []),
     ],
-    add: gaveUpTried
-      ? [[path("attempt"), 1]]
-      : [
-          [path("attempt"), 1],
-          [path("begun"), 1],
-        ],
+    add: [[path("attempt"), 1], ...(gaveUpTried ? [] : ([[path("begun"), 1]] as const))],
     ...(gaveUpTried ? { remove: [path("failing")] } : {}),
   });
-  if (!answer.applied || answer.before === undefined) return undefined;
-  const before = asSplit(answer.before);
-  if (before === undefined) return undefined;
-  const split: Split = {
-    ...before,
-    position,
-    holes: holes.inline,
-    holeItems: holes.items,
-    begun: gaveUpTried ? 0 : before.begun,
-  };
-  if (!gaveUpTried) return { split, attempt: before.attempt + 1, clean: isClean(split), hole };
-  const { failing: _passed, ...rest } = split;
-  return { split: rest, attempt: before.attempt + 1, clean: position >= before.attemptedTo, hole };
+  const after = answer.applied ? asSplit(answer.after) : undefined;
+  if (after === undefined) return undefined;
+  // What was tried before is what counts for the barrier and the End.
+  const split: Split = { ...after, attemptedTo: read.attemptedTo, begun: after.begun - 1 };
+  return { split, attempt: after.attempt, clean: isClean(split), hole };
 }
 
 /**

@@ -29,7 +29,7 @@ import { ensureControl } from "./control-steps.ts";
 import type { ControlAttributes, ControlStore } from "./control-store.ts";
 import type { Hole } from "./hole.ts";
 import { splitKey, splitsPartition } from "./item-keys.ts";
-import { asSplit, type Failing, type Phase, type Split } from "./split.ts";
+import { asSplit, type Failing, type InsideMark, type Phase, type Split } from "./split.ts";
 
 /** Which split item. */
 export interface SplitPlace {
@@ -246,8 +246,8 @@ export interface EndStep {
   readonly consecutiveDeadLetters: number;
   /** Absent: none is added. */
   readonly holes?: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
-  /** Absent: the record that failed, if any, was passed. */
-  readonly failing?: Failing;
+  /** Absent: the record that failed, if any, was passed. `stays`: it was not come to. */
+  readonly failing?: Failing | "stays";
 }
 
 export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep): Promise<Split | undefined> {
@@ -262,19 +262,49 @@ export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep):
       ...(step.holes === undefined
         ? []
         : [assign("holes", json(step.holes.inline)), assign("holeItems", json(step.holes.items))]),
-      ...(step.failing === undefined ? [] : [assign("failing", json(step.failing))]),
+      ...(typeof step.failing === "object" ? [assign("failing", json(step.failing))] : []),
     ],
     ...(step.failing === undefined ? { remove: [path("failing")] } : {}),
   });
 }
 
-/** Written just before `handle` runs for a record that may kill the process: found at the next Begin, it did. */
-export function enterRecord(
+/** A record by itself, in the hands of the user's code. */
+export interface InsideStep {
+  readonly attempt: number;
+  readonly generation: number;
+  readonly phase: Phase;
+  readonly position: Position;
+  /** The split's `failing` was of this record already when the attempt began: other attempts may have their marks there. */
+  readonly known: boolean;
+}
+
+/** Written just before the user's code sees a record that may kill the process. */
+export function enterRecord(store: ControlStore, place: SplitPlace, step: InsideStep): Promise<Split | undefined> {
+  const { attempt, position, known } = step;
+  const mark: InsideMark = `in${attempt}`;
+  return write(store, place, {
+    conditions: ownedBy(step),
+    set: [
+      known ? [path("failing", mark), value(true)] : assign("failing", { position, tries: 0, error: "", [mark]: true }),
+    ],
+  });
+}
+
+/**
+ * The attempt lives: its mark goes, and with it all tries where `handle` took the record. ◆ Conditional on the mark alone, not
+ * on the split being the attempt's still: one that was overtaken did not die.
+ */
+export function leaveRecord(
   store: ControlStore,
   place: SplitPlace,
-  step: { readonly attempt: number; readonly generation: number; readonly phase: Phase; readonly failing: Failing },
+  { attempt, position }: InsideStep,
+  handled: boolean,
 ): Promise<Split | undefined> {
-  return write(store, place, { conditions: ownedBy(step), set: [assign("failing", json(step.failing))] });
+  const mark = path("failing", `in${attempt}`);
+  return write(store, place, {
+    conditions: [{ exists: mark }],
+    ...(handled ? { set: [assign("failing", { position, tries: 0, error: "" })] } : { remove: [mark] }),
+  });
 }
 
 function ownedBy(owner: { readonly attempt: number; readonly generation: number; readonly phase: Phase }): Condition[] {

@@ -18,11 +18,27 @@ export type Phase = "RUNNING" | "REPLAYING";
 /** The record that stands in the way of its split. */
 export interface Failing {
   readonly position: Position;
-  /** Deliveries at which the user's code threw at this record, or (`entered`) died in it. */
+  /** Deliveries at which the user's code threw at this record, or died in it. */
   readonly tries: number;
-  /** True while `handle` runs for it alone: found true by the next Begin, the process died in it. */
-  readonly entered?: boolean;
   readonly error: string;
+  /**
+   * `in7`: attempt 7 handed this record alone to the user's code and has not said since that it lives. An attempt's mark
+   * is its own, so that one that was overtaken takes it back like any other; a mark that stays is a death, and a try.
+   */
+  readonly [mark: InsideMark]: true;
+}
+
+export type InsideMark = `in${number}`;
+
+/** With a try for each attempt that has not come out of the record. */
+export function countTries(failing: Failing): Failing {
+  const { position, tries, error } = failing;
+  const deaths = Object.keys(failing).filter((name) => name.startsWith("in")).length;
+  return {
+    position,
+    tries: tries + deaths,
+    error: deaths > 0 ? "The process died while it handled this record." : error,
+  };
 }
 
 export interface Split {

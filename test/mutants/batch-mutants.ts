@@ -399,6 +399,19 @@ export const batchMutants: readonly Mutant[] = [
     edits: [inFile("shared/batch/fold-batch.ts", "  await writeDeadLetter(resources.storage, letter);\n", "")],
   },
   {
+    name: "overtaken-counts-a-try",
+    breaks: "an attempt that was overtaken in the user's code may not say that it lives",
+    rule: "◆ It takes back its own mark whoever has the split by now: an attempt that was overtaken did not die.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        "conditions: [{ exists: mark }],",
+        'conditions: [{ exists: mark }, compare("attempt", "=", attempt)],',
+      ),
+    ],
+  },
+  {
     name: "killing-batch-not-halved",
     breaks: "a batch whose invocations die is taken whole again and again",
     rule: "A batch whose invocations die without an End is halved at each Begin",

@@ -54,6 +54,11 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["poison", "never blocks the barrier"],
     ["poison", "lets the barrier pass once it is given up"],
   ],
+  "a record that may kill, in invocations that overtake": [
+    ["poison", "an invocation that is overtaken while it is in %s"],
+    ["poison", "is overtaken by one that died: only that one counts"],
+    ["poison", "met by invocations that overtake each other becomes a dead letter all the same"],
+  ],
   "a zombie handler that writes or ends": [
     ["interleavings", "a zombie handler that writes or ends after a restore, or after a later batch"],
     ["zombies", "held at its End through a later batch"],

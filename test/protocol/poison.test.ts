@@ -1,6 +1,8 @@
 /** Records that the user's code cannot fold: it throws at them, or dies of them; and what is none of their fault. */
 import { describe, expect, it } from "vitest";
 import { StateCache } from "../../shared/batch/state-cache.ts";
+import { path, value } from "../../shared/control/conditional-write.ts";
+import { splitKey } from "../../shared/control/item-keys.ts";
 import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
 import { defineFunction } from "../../shared/function/define-function.ts";
 import { settled } from "../support/every-call.ts";
@@ -185,6 +187,12 @@ describe("a poison record while a checkpoint waits", () => {
   });
 });
 
+/** The nth time that an invocation says that it hands a record to the user's code, or that it is through with it. */
+function markNumber(nth: number): (call: Call) => boolean {
+  let seen = 0;
+  return ({ step }) => /^(enter|leave) s$/.test(step) && ++seen === nth;
+}
+
 describe("a record that kills the process", () => {
   it("is found by halving, becomes a dead letter after its tries, and loses nothing beside it", async () => {
     const world = new TestWorld({ triesMax: 3 });
@@ -225,6 +233,43 @@ describe("a record that kills the process", () => {
     await expectPromise(world);
   });
 
+  it("and is met by invocations that overtake each other becomes a dead letter all the same, after its tries", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "ab");
+    world.behaviour = { killers: ["s1"] };
+    await settled(world.deliver("s", 1, 1, { process: world.start() }));
+    for (let i = 0; i < 3; i += 1) {
+      // Overtaken in the key selector, and in `handle`, which would have killed it and does.
+      const [first, second] = [world.start(), world.start()];
+      const gates = [first.pauseAt(markNumber(2)), second.pauseAt(markNumber(2))];
+      const running = [];
+      for (const [index, process] of [first, second].entries()) {
+        running.push(settled(world.deliver("s", 1, 1, { process })));
+        await Promise.race([gates[index]?.reached, running.at(-1)]);
+      }
+      for (const gate of gates) gate.release();
+      await Promise.all(running);
+    }
+    await world.deliverUntilDone("s", 1, 2);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000002", holes: [deadLetterAt("000001")] });
+    expect(await letters(world)).toMatchObject([{ position: "000001", tries: 3 }]);
+    await expectPromise(world);
+  });
+
+  it("and was tried by code that left one mark for all keeps the tries that it had", async () => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "ab");
+    world.behaviour = { killers: ["s1"] };
+    await settled(world.deliver("s", 1, 1, { process: world.start() }));
+    await world.stores.control.update(splitKey("log", "s"), {
+      conditions: [],
+      set: [[path("failing"), value({ position: "000001", tries: 2, entered: true, error: "It died." })]],
+    });
+    await settled(world.deliver("s", 1, 1, { process: world.start() }));
+    expect((await world.deliver("s", 1, 1, { process: world.start() })).failedFrom).toBeUndefined();
+    expect(await letters(world)).toMatchObject([{ position: "000001", tries: 3 }]);
+  });
+
   it("that no longer kills is folded, and no try is left of it", async () => {
     const world = new TestWorld({ triesMax: 3 });
     world.split("s", "ab");
@@ -254,6 +299,63 @@ describe("what is no fault of the record costs no try", () => {
       await expectExactlyOnce(world);
     },
   );
+
+  it.each([
+    ["the schema and the key selector", 1],
+    ["`handle`", 2],
+  ])(
+    "an invocation that is overtaken while it is in %s, twenty times, with two mappings on the stream",
+    async (_, nth) => {
+      const world = new TestWorld({ triesMax: 2 });
+      world.split("s", "a");
+      await settled(world.deliver("s", 1, 1, { process: world.start(dies("end s")) }));
+      for (let i = 0; i < 20; i += 1) {
+        const overtaken = world.start();
+        // The user's code is through, and its invocation has not said so yet.
+        const gate = overtaken.pauseAt(markNumber(2 * nth));
+        const running = settled(world.deliver("s", 1, 1, { process: overtaken }));
+        await Promise.race([gate.reached, running]);
+        await settled(world.deliver("s", 1, 1, { process: world.start(dies("state.load a")) }));
+        gate.release();
+        await running;
+      }
+      await world.deliverUntilDone("s", 1, 1);
+      expect(await letters(world)).toEqual([]);
+      expect(await world.itemOf("s")).toMatchObject({ position: "000001", holes: [] });
+      await expectExactlyOnce(world);
+    },
+  );
+
+  it("an invocation that is overtaken by one that died: only that one counts", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "a");
+    await settled(world.deliver("s", 1, 1, { process: world.start(dies("end s")) }));
+    const overtaken = world.start();
+    const gate = overtaken.pauseAt(markNumber(2));
+    const running = settled(world.deliver("s", 1, 1, { process: overtaken }));
+    await gate.reached;
+    const diesInside = markNumber(2);
+    const dying = world.start((call) => (diesInside(call) ? "dies before" : undefined));
+    await settled(world.deliver("s", 1, 1, { process: dying }));
+    gate.release();
+    await running;
+    await world.deliverUntilDone("s", 1, 1);
+    expect(await letters(world)).toEqual([]);
+    await expectExactlyOnce(world);
+  });
+
+  it("a mark whose answer was lost: the invocation lives, and takes it back", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "a");
+    await settled(world.deliver("s", 1, 1, { process: world.start(dies("end s")) }));
+    for (let i = 0; i < 20; i += 1) {
+      const process = world.start((call) => (call.step === "enter s" ? "answer lost" : undefined));
+      await settled(world.deliver("s", 1, 1, { process }));
+    }
+    await world.deliverUntilDone("s", 1, 1);
+    expect(await letters(world)).toEqual([]);
+    await expectExactlyOnce(world);
+  });
 
   it.each([
     ["everything", () => true],

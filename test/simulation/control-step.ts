@@ -31,6 +31,7 @@ export const CONTROL_STEPS = [
   "resolve",
   "end",
   "enter record",
+  "leave record",
   "hold split",
   "raise until",
   "flip split",
@@ -80,7 +81,10 @@ function stepOfControl(write: ConditionalWrite): ControlStep {
 
 function stepOfSplit(write: ConditionalWrite): ControlStep {
   const first = write.set?.[0];
-  if (first === undefined) return write.add?.[0]?.[0][0] === "attempt" ? "begin" : "other";
+  if (first === undefined) {
+    if (write.remove?.[0]?.[0] === "failing") return "leave record";
+    return write.add?.[0]?.[0][0] === "attempt" ? "begin" : "other";
+  }
   const condition = write.conditions[0];
   const on = condition !== undefined && "attribute" in condition ? condition.attribute[0] : undefined;
   const raises = write.add?.[0]?.[0][0] === "attempt";
@@ -104,7 +108,7 @@ function stepOfSplit(write: ConditionalWrite): ControlStep {
     case "resolved":
       return "resolve";
     case "failing":
-      return "enter record";
+      return on === "attempt" ? "enter record" : "leave record";
     case "until":
       return raises ? "flip split" : "raise until";
     case "phase": {

@@ -81,6 +81,7 @@ export class Invocations {
     act(process).then(
       () => {
         process.dead = true;
+        process.cameOut = true;
         this.#scene.tell?.(`${process.name}: done`);
       },
       (thrown) => this.#ended(process, thrown),
@@ -93,6 +94,7 @@ export class Invocations {
     process.dead = true;
     this.#scene.tell?.(`${process.name}: fails with ${thrown instanceof Error ? thrown.message : String(thrown)}`);
     if (thrown instanceof TidemarkError && thrown.kind !== "report-bug") {
+      process.cameOut = thrown.message.includes("took over split");
       if (thrown.message.includes("met state of version")) this.#scene.coverage.hit("older code meets newer state");
       return;
     }

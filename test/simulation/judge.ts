@@ -20,8 +20,10 @@ export class Judge {
   readonly #scene: Scene;
   /** Manifests that were committed, to be read once their writer has done. */
   readonly #unread: [number, Addressed][] = [];
-  /** Which processes were last seen to hand a record to the user's code alone; of most, nobody knows what became. */
-  readonly #entered = new Map<string, Set<Process>>();
+  /** Which processes handed a record to the user's code alone and have written nothing of its split since. */
+  readonly #inside = new Map<string, Set<Process>>();
+  /** How many of them may have died of the record when its split's last batch began: what that batch goes by. */
+  readonly #deaths = new Map<string, number>();
   /** What the source had forgotten before a split was born was never seen by anybody. */
   readonly #unseen = new Map<string, number>();
 
@@ -115,12 +117,25 @@ export class Judge {
     const known = this.#scene.source.splits.get(name);
     if (known === undefined) return;
     if (before === undefined) this.#unseen.set(name, known.arrived);
-    if (split.failing?.entered === true && this.#scene.scheduler.running !== undefined) {
-      const id = `${name}${numberAt(split.failing.position)}`;
-      const entered = this.#entered.get(id) ?? new Set();
-      this.#entered.set(id, entered.add(this.#scene.scheduler.running));
-    }
+    if (split.attempt > (before?.attempt ?? 0)) this.#countDeaths(name);
+    this.#noteInside(name, split, before);
     this.#checkHoles(known, split, before);
+  }
+
+  #noteInside(name: string, { failing }: Split, before: Split | undefined): void {
+    const { running } = this.#scene.scheduler;
+    if (running === undefined) return;
+    for (const inside of this.#inside.values()) inside.delete(running);
+    if (failing === undefined || insideMarks(failing) <= insideMarks(before?.failing)) return;
+    const id = `${name}${numberAt(failing.position)}`;
+    this.#inside.set(id, (this.#inside.get(id) ?? new Set()).add(running));
+  }
+
+  /** Nobody can tell who died in there from who still is, or could not say that it came out. */
+  #countDeaths(name: string): void {
+    for (const [id, inside] of this.#inside) {
+      if (id.startsWith(name)) this.#deaths.set(id, [...inside].filter(({ cameOut }) => !cameOut).length);
+    }
   }
 
   /** A record may be in a hole only if it was given up: by us, for its fault, or by the source. */
@@ -144,10 +159,13 @@ export class Judge {
     if (cause !== "dead-letter") return number <= split.expired;
     if (event.key === undefined || this.#scene.setup.poison.has(event.id) || this.#scene.setup.killers.has(event.id))
       return true;
-    // Whoever died, or was overtaken, while it handled the record alone: the record may have been the cause.
-    return number <= split.expired || (this.#entered.get(event.id)?.size ?? 0) >= this.#scene.setup.triesMax;
+    return (this.#deaths.get(event.id) ?? 0) >= this.#scene.setup.triesMax;
   }
 }
+
+/** Attempts that are said to be in the record. */
+const insideMarks = (failing: Split["failing"]): number =>
+  Object.keys(failing ?? {}).filter((name) => name.startsWith("in")).length;
 
 function readLine(line: string): [string, readonly string[]] {
   const { Item } = JSON.parse(line) as {

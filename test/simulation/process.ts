@@ -8,6 +8,8 @@ export class Process {
   dead = false;
   /** It sleeps for as long as it may be: a zombie. */
   stalled = false;
+  /** It ended by itself, and no fault kept it from saying that it lives. */
+  cameOut = false;
   /** All that it was answered, where somebody compares: what it does next depends on nothing else. */
   trail = "";
   /** Tokens it has drawn. */
