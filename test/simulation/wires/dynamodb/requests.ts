@@ -115,9 +115,15 @@ const simple: fc.Arbitrary<Expression> = fc.oneof(
   // dynalite orders truth values and null, which DynamoDB refuses, and so does the control store.
   fc.tuple(path, comparison, literal(ordered)).map(([one, is, other]) => join((a, b) => `${a} ${is} ${b}`, one, other)),
   fc
-    .tuple(path, comparison, path)
+    .tuple(path, fc.constantFrom("=", "<>"), path)
     .map(([one, is, other]) =>
       join((a, b) => `(attribute_exists(${a}) AND attribute_exists(${b}) AND ${a} ${is} ${b})`, one, other),
+    ),
+  // So two attributes are put in order only where both are text, or both numbers.
+  fc
+    .tuple(path, comparison, path, literal(fc.constantFrom({ S: "" }, { N: "-1e30" })))
+    .map(([one, is, other, least]) =>
+      join((a, c, b, d) => `(${a} >= ${c} AND ${b} >= ${d} AND ${a} ${is} ${b})`, one, least, other, least),
     ),
 );
 const condition: fc.Arbitrary<Expression> = fc.letrec<{ any: Expression }>((tie) => ({
