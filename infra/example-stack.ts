@@ -34,7 +34,8 @@ export class ExampleStack extends Stack {
     const flights = new TidemarkApp(this, "Flights", {
       app,
       module,
-      sources: { flights: fromKinesis(stream) },
+      // Flights share some 200 airports: the larger a batch, the more of them share a write.
+      sources: { flights: fromKinesis(stream, { batchSize: 1_000 }) },
       tables: kept,
       ...(existing?.bucket === undefined ? { checkpoints: kept } : {}),
       ...(existing === undefined ? {} : { existing }),
