@@ -51,7 +51,11 @@ export class Deliveries {
 
   deliverSome(): void {
     if (this.#scene.monitor.redriven > 0 && this.#scene.choices.chance(0.3) && this.deliverRedriven()) return;
-    const first = this.#scene.choices.below(this.#all.length);
+    this.deliverNext(this.#scene.choices.below(this.#all.length));
+  }
+
+  /** The first that may be, from one on. */
+  deliverNext(first = 0): void {
     for (let index = 0; index < this.#all.length; index += 1) {
       if (this.#deliver(this.#all[(first + index) % this.#all.length] as Delivery)) return;
     }

@@ -1,9 +1,10 @@
-/** Every history of two very small apps; `npm run simulate -- --explore` adds a fault and more preemptions. */
+/** Every history of two very small apps; `npm run simulate -- --explore` adds a fault, and any number of preemptions. */
 import { expect, it } from "vitest";
-import { explore, oneCheckpoint, oneRestore } from "./explore.ts";
+import { oneCheckpoint, oneRestore } from "./explorations.ts";
+import { explore } from "./explore.ts";
 
-it.each([oneCheckpoint([], 1), oneRestore([], 1)])(
-  "every history with at most one preemption keeps every promise: $name",
+it.each([{ ...oneCheckpoint([]), preemptionsMax: 1 }, oneRestore([])])(
+  "every history keeps every promise: $name",
   async (exploration) => {
     const { states, violation, whole } = await explore(exploration);
     expect(violation).toBeUndefined();

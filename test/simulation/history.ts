@@ -76,8 +76,12 @@ export class History {
   /** A turn of the while of everything at once. */
   #anything(): boolean {
     this.#mustGoOn();
-    const { choices, comparing, coverage, scheduler, setup } = this.scene;
-    comparing?.turn(this.scene, this.#outside());
+    const { choices, coverage, explorer, scheduler, setup } = this.scene;
+    if (explorer !== undefined) {
+      if (explorer(this.scene, this.#outside())) return true;
+      if (this.#turns.left > 0) this.#turns.begin();
+      return !this.scene.isIdle || this.#turns.left > 0;
+    }
     if (this.#turns.left > 0 && (this.scene.isIdle || choices.chance(setup.eagerness))) {
       this.#turns.begin();
       return true;
@@ -87,7 +91,7 @@ export class History {
       scheduler.arrive();
       return true;
     }
-    if (comparing === undefined) this.scene.nowMs += 1;
+    this.scene.nowMs += 1;
     return scheduler.step() || this.#turns.left > 0;
   }
 
@@ -108,10 +112,9 @@ export class History {
   /** Faults stop; what is on its way arrives; everything is delivered, and every restore and checkpoint ends. */
   async #settleDown(): Promise<void> {
     const { scene } = this;
-    const { comparing, coverage, scheduler, setup, tell } = scene;
+    const { coverage, scheduler, setup, tell } = scene;
     scheduler.treatment = { ...setup.treatment, faultiness: 0, faults: [], stalling: 0 };
     scheduler.faultsLeft = 0;
-    comparing?.calm();
     tell?.("the faults stop");
     scene.faultless = true;
     if (setup.maxConsecutiveDeadLetters < 100 || setup.triesMax > 2) {

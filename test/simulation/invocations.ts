@@ -151,7 +151,7 @@ export class Invocations {
   }
 
   #token(process: Process): string {
-    if (this.#scene.comparing === undefined) return `t${++this.#tokens}`;
+    if (this.#scene.explorer === undefined) return `t${++this.#tokens}`;
     process.tokens += 1;
     return `${process.name}t${process.tokens}`;
   }

@@ -10,8 +10,8 @@ export class Process {
   stalled = false;
   /** It ended by itself, and no fault kept it from saying that it lives. */
   cameOut = false;
-  /** All that it was answered, where somebody compares: what it does next depends on nothing else. */
-  trail = "";
+  /** All that it was answered, and to what, where somebody compares: what it does next depends on nothing else. */
+  readonly heard: string[] = [];
   /** Tokens it has drawn. */
   tokens = 0;
 

@@ -3,7 +3,7 @@ import type { Choices } from "./choices.ts";
 import type { Coverage } from "./coverage.ts";
 import { Monitor } from "./monitor.ts";
 import type { Process } from "./process.ts";
-import { type Call, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { drawSetup, type Setup } from "./setup.ts";
 import { SimulatedSource } from "./simulated-source.ts";
 import { PortStores, type StoresSurroundings, type WorldStores } from "./world-stores.ts";
@@ -19,14 +19,13 @@ export interface SceneOptions {
   readonly settle?: "microtasks" | "event loop";
   /** @default drawn */
   readonly setup?: Setup;
-  /** Where somebody compares states: time stands still between calls, and tokens are each process's own. */
-  readonly comparing?: {
-    readonly answered: (call: Call, answer: unknown) => void;
-    /** Before each turn of the first phase. */
-    readonly turn: (scene: Scene, outside: string) => void;
-    /** The faults stop. */
-    readonly calm: () => void;
-  };
+  /**
+   * Where every turn of the first phase is somebody's choice, who may compare where it leads: lets something happen, and
+   * answers whether there was anything left. Time stands still between calls, and tokens are each process's own.
+   *
+   * @param outside - what the mappings know, and what is still to begin
+   */
+  readonly explorer?: (scene: Scene, outside: string) => boolean;
 }
 
 export class Scene {
@@ -34,7 +33,7 @@ export class Scene {
   readonly choices: Choices;
   readonly coverage: Coverage;
   readonly tell: ((line: string) => void) | undefined;
-  readonly comparing: SceneOptions["comparing"];
+  readonly explorer: SceneOptions["explorer"];
   readonly scheduler: Scheduler;
   readonly monitor: Monitor;
   readonly stores: WorldStores;
@@ -51,14 +50,14 @@ export class Scene {
   failed: unknown;
 
   constructor(options: SceneOptions) {
-    const { choices, coverage, comparing, settle = "microtasks", tell } = options;
+    const { choices, coverage, explorer, settle = "microtasks", tell } = options;
     this.choices = choices;
     this.coverage = coverage;
     this.tell = tell;
-    this.comparing = comparing;
+    this.explorer = explorer;
     this.setup = options.setup ?? drawSetup(choices);
     tell?.(JSON.stringify(this.setup, (_, value) => (value instanceof Set ? [...value] : value)));
-    this.scheduler = new Scheduler({ choices, coverage, settle, tell, answered: comparing?.answered });
+    this.scheduler = new Scheduler({ choices, coverage, settle, tell });
     this.monitor = new Monitor(coverage);
     const open = options.open ?? (({ scheduler, watcher }) => new PortStores(scheduler, watcher));
     this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });

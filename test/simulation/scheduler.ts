@@ -64,8 +64,6 @@ export interface Call {
 export interface SchedulerOptions {
   readonly choices: Choices;
   readonly coverage: Coverage;
-  /** Told what a call was answered, before its process is. */
-  readonly answered?: ((call: Call, answer: unknown) => void) | undefined;
   /** Told everything that happens, in words; absent in all but replays. */
   readonly tell?: ((line: string) => void) | undefined;
   /**
@@ -98,8 +96,6 @@ export class Scheduler {
   readonly late: Call[] = [];
   treatment: Treatment = CALM;
   faultsLeft = 0;
-  /** How often a process may still be left off for another though it could go on. */
-  switchesLeft = Number.POSITIVE_INFINITY;
   steps = 0;
   /** Why the history cannot go on: seen at the next turn, whoever swallows it. */
   broken: unknown;
@@ -159,33 +155,28 @@ export class Scheduler {
   step(): boolean {
     const call = this.#choose();
     if (call === undefined) return false;
-    this.steps += 1;
-    this.running = call.process;
-    const fault = this.#fault(call);
-    if (fault === undefined) {
-      this.#tell(call, "");
-      const { answered } = this.#options;
-      const resolve = call.resolve as (answer: unknown) => void;
-      if (answered === undefined) call.run().then(resolve, call.reject);
-      else {
-        const told = (answer: unknown): void => {
-          answered(call, answer);
-          resolve(answer);
-        };
-        call.run().then(told, call.reject);
-      }
-    } else {
-      this.faultsLeft -= 1;
-      this.#options.coverage.fault(fault, call.method.writes);
-      this.#tell(call, fault);
-      this.#goWrong(fault, call);
-    }
+    this.carryOut(call, this.#fault(call));
     return true;
   }
 
+  /** Lets a call through, that is out of `waiting` by now. */
+  carryOut(call: Call, fault: Fault | undefined): void {
+    this.steps += 1;
+    this.running = call.process;
+    if (fault === undefined) {
+      this.#tell(call, "");
+      call.run().then(call.resolve as (answer: unknown) => void, call.reject);
+      return;
+    }
+    this.faultsLeft -= 1;
+    this.#options.coverage.fault(fault, call.method.writes);
+    this.#tell(call, fault);
+    this.#goWrong(fault, call);
+  }
+
   /** A call that nobody waits for any more arrives. */
-  arrive(): void {
-    const [call] = this.late.splice(this.#options.choices.below(this.late.length), 1);
+  arrive(index = this.#options.choices.below(this.late.length)): void {
+    const [call] = this.late.splice(index, 1);
     if (call === undefined) return;
     this.#tell(call, "arrives late");
     this.running = call.process;
@@ -212,18 +203,18 @@ export class Scheduler {
       this.#options.tell?.(`${process.name} stalls`);
       return this.#choose();
     }
-    if (same >= 0 && !(able > 1 && this.switchesLeft > 0 && choices.chance(switching))) return this.#take(same);
-    if (same >= 0) this.switchesLeft -= 1;
+    if (same >= 0 && !(able > 1 && choices.chance(switching))) return this.take(same);
     let nth = choices.below(able);
     for (let index = 0; index < this.waiting.length; index += 1) {
       if ((this.waiting[index] as Call).process.stalled) continue;
-      if (nth === 0) return this.#take(index);
+      if (nth === 0) return this.take(index);
       nth -= 1;
     }
     return undefined;
   }
 
-  #take(index: number): Call | undefined {
+  /** Takes a call out of `waiting`. */
+  take(index: number): Call | undefined {
     const call = this.waiting[index];
     this.waiting.splice(index, 1);
     return call;

@@ -38,9 +38,9 @@ export class Turns {
     const { script } = this.#scene.setup;
     if (script !== undefined) {
       for (const action of script[script.length - 1 - this.left] ?? []) {
-        if (action === "deliver") this.#deliveries.deliverSome();
+        if (action === "deliver") this.#deliveries.deliverNext();
         else if (action === "restore") this.#operations.startRestore(undefined, { carriedOn: true });
-        else this.#operations.startCoordinator({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
+        else this.#operations.startCoordinator({ ask: true, savepoint: false, seconds: 2, pollMs: 1_000 });
       }
       return;
     }
