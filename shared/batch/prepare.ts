@@ -29,11 +29,11 @@ export interface PrepareScope {
   readonly split: string;
   readonly replay: boolean;
   readonly nameKey: KeyNamer;
-  readonly startTimeMs?: number;
+  readonly startTimeMs?: number | undefined;
   /** Redriven records that do not count. */
   readonly passedOver?: ReadonlySet<Position>;
   /** The record whose tries are used up. */
-  readonly givenUp?: string;
+  readonly givenUp?: string | undefined;
 }
 
 /**

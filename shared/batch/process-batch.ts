@@ -154,12 +154,13 @@ class Batch {
       first: first.position,
       last: last.position,
       role: this.#request.role,
+      nowMs: this.#startedAtMs,
+      firstArrivalTimeMs: first.arrivalTimeMs,
       birth: {
         mode: app.checkpointing.mode,
-        nowMs: this.#startedAtMs,
-        ...(description?.startTimeMs === undefined ? {} : { startTimeMs: description.startTimeMs }),
+        startTimeMs: description?.startTimeMs,
       },
-      ...(retentionMs === undefined || this.#place.split === REDRIVE_SPLIT ? {} : { retentionMs }),
+      retentionMs: this.#place.split === REDRIVE_SPLIT ? undefined : retentionMs,
     });
     if (answer.outcome === "refused") {
       throw new TidemarkError(
@@ -222,8 +223,8 @@ class Batch {
         replay: this.#request.role.phase === "REPLAYING",
         nameKey: this.#engine.resources.nameKey ?? plainKey,
         ...(redriven ? { passedOver: await passedOver(this.#engine.resources, this.#place.function, records) } : {}),
-        ...(split.startTimeMs === undefined ? {} : { startTimeMs: split.startTimeMs }),
-        ...(givenUp === undefined ? {} : { givenUp: givenUp.position }),
+        startTimeMs: split.startTimeMs,
+        givenUp: givenUp?.position,
       },
       records,
     );
@@ -325,7 +326,7 @@ class Batch {
       resolved,
       deadLetters: folded.deadLetters,
       triedTo: written.triedTo,
-      ...(failing === undefined ? {} : { failing }),
+      failing,
     });
     const ended = await endBatch(control, this.#place, {
       attempt,
@@ -336,7 +337,7 @@ class Batch {
       freshAt: end.freshAt,
       consecutiveDeadLetters: end.consecutiveDeadLetters,
       ...(end.holes === undefined ? {} : { holes: await spillHoles(control, this.#place, split, end.holes) }),
-      ...(end.failing === undefined ? {} : { failing: end.failing }),
+      failing: end.failing,
     });
     if (ended === undefined) throw this.#takenOver();
     observe({

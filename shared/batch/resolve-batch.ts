@@ -23,7 +23,7 @@ export interface BatchOutcome {
   readonly deadLetters: readonly number[];
   /** The last event that any write carried. */
   readonly triedTo: Position;
-  readonly failing?: Failing;
+  readonly failing?: Failing | undefined;
 }
 
 export interface ResolvedBatch {

@@ -24,7 +24,7 @@ import {
   type SplitPlace,
 } from "../control/split-steps.ts";
 import { type CheckpointRun, type Interruption, readWhileOpen, SPLITS_CONCURRENCY } from "./checkpoint-run.ts";
-import { lookAtSplit, tailHasExpired } from "./look-at-split.ts";
+import { freshAtBeginning, lookAtSplit, tailHasExpired } from "./look-at-split.ts";
 import { holesAtCut, type SplitCut } from "./split-cut.ts";
 
 /** The source is asked whether a tried tail is still there at every so many polls: it costs calls that handlers need. */
@@ -132,12 +132,12 @@ async function visit(run: CheckpointRun, approach: Approach): Promise<"supersede
 
 /** ◆ Births an unborn split into what control says now: `birth` reads it after the split was seen unborn. */
 async function bear({ resources }: CheckpointRun, place: SplitPlace): Promise<void> {
-  const { app, clock, control, observe } = resources;
+  const { app, control, observe } = resources;
   const startTimeMs = app.functions.find(({ name }) => name === place.function)?.startTimeMs;
   await birth(control, place, {
     mode: app.checkpointing.mode,
-    nowMs: clock.now(),
-    ...(startTimeMs === undefined ? {} : { startTimeMs }),
+    freshAtMs: await freshAtBeginning(resources, place),
+    startTimeMs,
   });
   observe({ type: "born", ...place });
 }

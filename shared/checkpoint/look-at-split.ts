@@ -13,6 +13,8 @@ import { isClean, type Split } from "../control/split.ts";
 import { noteLook, type SplitPlace } from "../control/split-steps.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown } from "../errors.ts";
+import { BEGINNING } from "../source/position.ts";
+import type { Source } from "../source/source.ts";
 
 /** @returns the split as noted, or as it was. */
 export async function lookAtSplit(resources: AppResources, place: SplitPlace, read: Split): Promise<Split> {
@@ -20,7 +22,7 @@ export async function lookAtSplit(resources: AppResources, place: SplitPlace, re
   if (read.ended === true) return read;
   // Nothing that arrives while the source answers may count as seen.
   const nowMs = clock.now();
-  const look = await asked(resources, place, (reader) => reader.look(place.split, read.position));
+  const look = await asked(resources, place, ({ reader }) => reader.look(place.split, read.position));
   if (look === undefined) return read;
   if (!look.holdsRecords || look.firstArrivalTimeMs !== undefined) {
     const milliseconds = look.holdsRecords ? Math.max(0, nowMs - (look.firstArrivalTimeMs ?? nowMs)) : 0;
@@ -54,18 +56,31 @@ async function mayHaveMissed(
 /** Whether the source has dropped all of `(position, attemptedTo]`: no batch will ever make this split clean. */
 export async function tailHasExpired(resources: AppResources, place: SplitPlace, read: Split): Promise<boolean> {
   const range = { after: read.position, to: read.attemptedTo };
-  return (await asked(resources, place, (reader) => reader.holdsAny(place.split, range))) === false;
+  return (await asked(resources, place, ({ reader }) => reader.holdsAny(place.split, range))) === false;
 }
 
-type Reader = ReturnType<AppResources["sourceOf"]>["reader"];
+/**
+ * ◆ Since when a split that stands at its beginning may have missed something: what the source holds of it was not read,
+ * however long ago it was born. Where the source is out of reach, nothing is known.
+ */
+export async function freshAtBeginning(resources: AppResources, place: SplitPlace): Promise<number> {
+  const nowMs = resources.clock.now();
+  if (place.split === REDRIVE_SPLIT) return nowMs;
+  const freshAtMs = await asked(resources, place, async (source) => {
+    if ((await source.retentionMs()) === undefined) return nowMs;
+    const { holdsRecords, firstArrivalTimeMs = 0 } = await source.reader.look(place.split, BEGINNING);
+    return holdsRecords ? firstArrivalTimeMs : nowMs;
+  });
+  return freshAtMs ?? 0;
+}
 
 async function asked<Answer>(
   { sourceOf, observe }: AppResources,
   place: SplitPlace,
-  question: (reader: Reader) => Promise<Answer>,
+  question: (source: Source) => Promise<Answer>,
 ): Promise<Answer | undefined> {
   try {
-    return await question(sourceOf(place.function).reader);
+    return await question(sourceOf(place.function));
   } catch (thrown) {
     observe({ type: "look-failed", ...place, error: describeThrown(thrown) });
     return undefined;

@@ -8,7 +8,7 @@
  * - A Begin that was repeated because its answer was lost finds its own `attemptedTo` and counts as not clean.
  * - What the source dropped is a hole before anything after it is folded ◆.
  */
-import { BEGINNING, type Position } from "../source/position.ts";
+import { BEGINNING, laterOf, type Position } from "../source/position.ts";
 import {
   anyOf,
   type Condition,
@@ -38,9 +38,12 @@ export interface BeginStep {
   readonly first: Position;
   readonly last: Position;
   readonly role: BatchRole;
-  readonly birth: BirthSettings;
+  readonly birth: Omit<BirthSettings, "freshAtMs">;
+  readonly nowMs: number;
+  /** Of the first record; absent: the source does not say. */
+  readonly firstArrivalTimeMs?: number | undefined;
   /** How long the source keeps a record, in ms; absent: for ever. */
-  readonly retentionMs?: number;
+  readonly retentionMs?: number | undefined;
 }
 
 export interface Begun {
@@ -59,22 +62,24 @@ export type BeginAnswer =
   | { readonly outcome: "refused"; readonly split: Split };
 
 export async function begin(store: ControlStore, step: BeginStep): Promise<BeginAnswer> {
-  const oldestSafe =
-    step.retentionMs === undefined ? undefined : step.birth.nowMs - step.retentionMs + EXPIRY_MARGIN_MS;
+  const { nowMs, retentionMs, firstArrivalTimeMs = nowMs } = step;
+  const oldestSafe = retentionMs === undefined ? undefined : nowMs - retentionMs + EXPIRY_MARGIN_MS;
+  // Nothing before the first record is to come any more. The rest of what is there arrived later, and was not read.
+  const freshAtMs = oldestSafe === undefined ? nowMs : Math.max(oldestSafe, firstArrivalTimeMs);
   for (;;) {
     const begun = await beginWithoutHole(store, step, oldestSafe);
     if (begun !== undefined) return { outcome: "begun", ...begun };
 
     const split = await readSplit(store, step.place);
     if (split === undefined || split === "unborn") {
-      await birth(store, step.place, step.birth);
+      await birth(store, step.place, { ...step.birth, freshAtMs });
       continue;
     }
     if (!mayBegin(split, step.role)) {
       if (await leftReplaying(store, step, split)) continue;
       return { outcome: "refused", split };
     }
-    const withHole = await beginWithHole(store, step, split, oldestSafe);
+    const withHole = await beginWithHole(store, step, split, { oldestSafe, freshAtMs });
     if (withHole !== undefined) return { outcome: "begun", ...withHole };
   }
 }
@@ -120,10 +125,8 @@ async function beginWithoutHole(
   ];
   for (const variant of variants) {
     const answer = await store.update(key, variant);
-    if (!answer.applied) continue;
-    const split = answer.before === undefined ? undefined : asSplit(answer.before);
-    if (split === undefined) continue;
-    return { split, attempt: split.attempt + 1, clean: isClean(split) };
+    const split = answer.applied ? asSplit(answer.before) : undefined;
+    if (split !== undefined) return { split, attempt: split.attempt + 1, clean: isClean(split) };
   }
   return undefined;
 }
@@ -133,17 +136,20 @@ async function beginWithHole(
   store: ControlStore,
   step: BeginStep,
   read: Split,
-  oldestSafe: number | undefined,
+  { oldestSafe, freshAtMs }: { readonly oldestSafe: number | undefined; readonly freshAtMs: number },
 ): Promise<Begun | undefined> {
   const gaveUpTried = !isClean(read) && step.first > read.attemptedTo;
   const mayHaveExpired = oldestSafe !== undefined && read.freshAt < oldestSafe && step.first > read.position;
   if (!gaveUpTried && !mayHaveExpired) return undefined;
 
+  // A Begin that died may have noted a part of it.
+  const earlier = read.holes.filter(({ before = "" }) => before <= read.position);
+  const { after = read.position, before = "" }: Partial<Hole> = read.holes[earlier.length] ?? {};
   const hole = mayHaveExpired
-    ? expiredHole({ after: read.position, before: step.first })
-    : droppedHole({ after: read.position, to: read.attemptedTo });
+    ? expiredHole({ after, before: laterOf(step.first, before) })
+    : droppedHole({ after, to: read.attemptedTo });
   const position = gaveUpTried ? read.attemptedTo : read.position;
-  const holes = await spillHoles(store, step.place, read, [...read.holes, hole]);
+  const holes = await spillHoles(store, step.place, read, [...earlier, hole]);
   const attemptedTo = read.attemptedTo > step.last ? read.attemptedTo : step.last;
   const answer = await store.update(splitKey(step.place.function, step.place.split), {
     conditions: [
@@ -158,18 +164,18 @@ async function beginWithHole(
       [path("attemptedTo"), value(attemptedTo)],
       [path("holes"), value(holes.inline as never)],
       [path("holeItems"), value(holes.items as never)],
-      // The hole covers all that can have been missed until now; a repeat of this write fails here.
-      [path("freshAt"), value(mayHaveExpired ? step.birth.nowMs : read.freshAt)],
+      // The hole covers all that can have been missed before the batch; a repeat of this write fails at its conditions.
+      [path("freshAt"), value(mayHaveExpired ? freshAtMs : read.freshAt)],
       ...(gaveUpTried ? ([[path("begun"), value(1)]] as const) : []),
     ],
     add: [[path("attempt"), 1], ...(gaveUpTried ? [] : ([[path("begun"), 1]] as const))],
     ...(gaveUpTried ? { remove: [path("failing")] } : {}),
   });
-  const after = answer.applied ? asSplit(answer.after) : undefined;
-  if (after === undefined) return undefined;
+  const begun = answer.applied ? asSplit(answer.after) : undefined;
+  if (begun === undefined) return undefined;
   // What was tried before is what counts for the barrier and the End.
-  const split: Split = { ...after, attemptedTo: read.attemptedTo, begun: after.begun - 1 };
-  return { split, attempt: after.attempt, clean: isClean(split), hole };
+  const split: Split = { ...begun, attemptedTo: read.attemptedTo, begun: begun.begun - 1 };
+  return { split, attempt: begun.attempt, clean: isClean(split), hole };
 }
 
 /**

@@ -40,8 +40,12 @@ export interface SplitPlace {
 /** What a split is born with besides what control says. */
 export interface BirthSettings {
   readonly mode: CheckpointingMode;
-  readonly startTimeMs?: number;
-  readonly nowMs: number;
+  readonly startTimeMs?: number | undefined;
+  /**
+   * ◆ Not after the arrival of the first record that the source holds, for none of them was read; where it holds none, when
+   * that was seen. Ms since 1970.
+   */
+  readonly freshAtMs: number;
 }
 
 type Assignment = NonNullable<ConditionalWrite["set"]>[number];
@@ -104,9 +108,9 @@ function bornInto(control: Control, settings: BirthSettings): Assignment[] {
     assign("resolved", 0),
     assign("position", BEGINNING),
     assign("attemptedTo", BEGINNING),
-    assign("freshAt", settings.nowMs),
+    assign("freshAt", settings.freshAtMs),
     assign("barriers", { [control.epoch]: BEGINNING }),
-    assign("barrierFreshAt", { [control.epoch]: settings.nowMs }),
+    assign("barrierFreshAt", { [control.epoch]: settings.freshAtMs }),
     assign("holes", []),
     assign("holeItems", []),
     assign("consecutiveDeadLetters", 0),
@@ -247,7 +251,7 @@ export interface EndStep {
   /** Absent: none is added. */
   readonly holes?: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
   /** Absent: the record that failed, if any, was passed. `stays`: it was not come to. */
-  readonly failing?: Failing | "stays";
+  readonly failing?: Failing | "stays" | undefined;
 }
 
 export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep): Promise<Split | undefined> {

@@ -74,9 +74,9 @@ export interface Split {
   readonly ended?: boolean;
 }
 
-/** Undefined: the split is unborn. */
-export function asSplit(attributes: ControlAttributes): Split | undefined {
-  return attributes.epoch === undefined ? undefined : (attributes as unknown as Split);
+/** Undefined: the split is unborn, or not there. */
+export function asSplit(attributes: ControlAttributes | undefined): Split | undefined {
+  return attributes?.epoch === undefined ? undefined : (attributes as unknown as Split);
 }
 
 export function isClean(split: Pick<Split, "position" | "attemptedTo">): boolean {

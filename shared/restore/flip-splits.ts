@@ -7,6 +7,7 @@
  * - A split that the checkpoint does not have starts at its beginning: nothing of it is in the loaded state.
  */
 import pMap from "p-map";
+import { freshAtBeginning } from "../checkpoint/look-at-split.ts";
 import { storeHoles } from "../control/hole-items.ts";
 import type { Split } from "../control/split.ts";
 import { flipSplit, listSplits, type SplitPlace } from "../control/split-steps.ts";
@@ -43,7 +44,7 @@ async function flip(
   restored: RestoredFunction,
   { place, epoch }: { readonly place: SplitPlace; readonly epoch: number },
 ): Promise<FlippedSplit> {
-  const { control, clock, app } = carrier.resources;
+  const { control, app } = carrier.resources;
   const { target } = carrier.plan;
   for (;;) {
     const item = await bornSplit(carrier.resources, restored.description, place);
@@ -53,7 +54,11 @@ async function flip(
     await flipSplit(control, place, {
       target,
       position: atCut?.position ?? BEGINNING,
-      freshAt: atCut === undefined ? clock.now() : Date.parse(atCut.freshAt),
+      // It may have expired in part since it was read, which its own item would have told.
+      freshAt:
+        atCut === undefined
+          ? Math.min(item.freshAt, await freshAtBeginning(carrier.resources, place))
+          : Date.parse(atCut.freshAt),
       holes: await storeHoles(control, place, target, atCut?.holes ?? []),
       ended: atCut?.ended ?? false,
       mode: app.checkpointing.mode,

@@ -215,6 +215,41 @@ export const batchMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "born-fresh",
+    breaks: "a handler births a split as if nothing of it had been there before",
+    rule: "◆ At its beginning (born, or flipped there) a split is fresh since the arrival of the first record that is there",
+    world: "ports",
+    edits: [inFile("shared/control/begin.ts", "Math.max(oldestSafe, firstArrivalTimeMs)", "nowMs")],
+  },
+  {
+    name: "born-without-a-look",
+    breaks: "a coordinator or a restorer births a split as if the source held nothing of it",
+    rule: "a handler takes it from its batch, coordinator and restorer look.",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [
+      inFile(
+        "shared/checkpoint/look-at-split.ts",
+        "return holdsRecords ? firstArrivalTimeMs : nowMs;",
+        "return holdsRecords ? Math.max(firstArrivalTimeMs, nowMs) : nowMs;",
+      ),
+    ],
+  },
+  {
+    name: "fresh-after-a-hole",
+    breaks: "a Begin that notes a hole takes all that is there for seen",
+    rule: "◆ For the same reason a Begin that notes a hole makes the split fresh since its own first record, not since now",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [
+      inFile(
+        "shared/control/begin.ts",
+        "mayHaveExpired ? freshAtMs : read.freshAt",
+        "mayHaveExpired ? step.nowMs : read.freshAt",
+      ),
+    ],
+  },
+  {
     name: "left-replaying",
     breaks: "a split that was born while a restore ended is refused for ever",
     rule: "it sets the split RUNNING and begins again ◆ (a split born while a restore ended).",

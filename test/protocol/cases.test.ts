@@ -79,6 +79,12 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["state-versions", "is upgraded by its own version where an event of the old epoch"],
   ],
   "throttling for an hour": [["poison", "throttl"]],
+  "records that were there before their split was born": [
+    ["expiry", "after its first batch: the next one notes the hole"],
+    ["expiry", "before its first batch, the coordinator having born it: that batch"],
+    ["expiry", "after a restore to before the split was there"],
+    ["expiry", "after a hole was noted by a batch that died"],
+  ],
   "a tried batch expires in part": [
     ["expiry", "in part: the hole is noted"],
     ["expiry", "whole: the hole reaches"],

@@ -1,5 +1,6 @@
 /** Sources that forget by age: what expired is written down as a hole, what did not is none. */
 import { describe, expect, it } from "vitest";
+import { BEGINNING } from "../../shared/source/position.ts";
 import { settled } from "../support/every-call.ts";
 import { expectPromise, readManifestOf } from "../support/oracle.ts";
 import { at, HOUR_MS, MINUTE_MS, START_MS, TestWorld } from "../support/test-world.ts";
@@ -120,7 +121,90 @@ describe("records come and expire unseen, and then the coordinator looks", () =>
   });
 });
 
+describe("records that were there before their split was born expire unread", () => {
+  it("after its first batch: the next one notes the hole", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 20);
+    await world.deliver("s", 1, 2);
+    expect((await world.itemOf("s"))?.holes).toEqual([]);
+    moveTo(world, 30);
+    await world.deliver("s", 7, 9);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(7) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("before its first batch, the coordinator having born it: that batch notes the hole", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 20);
+    const dying = world.start((call) => (call.step === "birth put s" ? "dies after" : undefined));
+    await settled(world.deliver("s", 1, 2, { process: dying }));
+    await world.checkpoint();
+    moveTo(world, 30);
+    await world.deliver("s", 7, 9);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: BEGINNING, before: at(7) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("before its first batch, the coordinator having born it while the source was out of reach: the same", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 20);
+    const dying = world.start((call) => (call.step === "birth put s" ? "dies after" : undefined));
+    await settled(world.deliver("s", 1, 2, { process: dying }));
+    const { look } = world.source.reader;
+    Object.assign(world.source.reader, { look: () => Promise.reject(new Error("out of reach")) });
+    await world.checkpoint();
+    Object.assign(world.source.reader, { look });
+    moveTo(world, 30);
+    await world.deliver("s", 7, 9);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: BEGINNING, before: at(7) }]);
+    await expectPromise(world);
+  });
+
+  it("after a restore to before the split was there: the first batch after its replay notes the hole", async () => {
+    const world = hourly("abcabcabc");
+    world.split("t", "a");
+    await world.deliver("t", 1, 1);
+    await world.checkpoint();
+    moveTo(world, 20);
+    await world.deliver("s", 1, 2);
+    await world.restore();
+    moveTo(world, 30);
+    await world.deliver("s", 7, 9);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(7) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("after a hole was noted by a batch that died: the next one widens it", async () => {
+    const world = hourly("abcabcabcabcabcabcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 30);
+    await dieIn(world, 7, 7);
+    moveTo(world, 40);
+    await world.deliver("s", 17, 18);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(17) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
+
 describe("no hole is noted", () => {
+  it("for a split that was born empty, at which the coordinator has looked meanwhile", async () => {
+    const world = hourly("");
+    const dying = world.start((call) => (call.step === "birth put s" ? "dies after" : undefined));
+    world.split("s", "a");
+    await settled(world.deliver("s", 1, 1, { process: dying }));
+    moveTo(world, 30);
+    for (const hours of [40, 50, 60]) {
+      moveTo(world, hours);
+      await world.checkpoint();
+    }
+    expect((await world.itemOf("s"))?.freshAt).toBe(world.clock.ms - MINUTE_MS);
+  });
+
   it("for a quiet shard older than the retention, at which the coordinator has looked meanwhile", async () => {
     const world = hourly("ab");
     moveTo(world, 3);

@@ -19,6 +19,7 @@ const SMALL: Setup = {
   redrives: 0,
   versions: false,
   expiry: false,
+  agedMs: 0,
   jumpsMs: [],
   clears: false,
   checkpoints: 0,

@@ -116,7 +116,7 @@ export class Judge {
   #splitWritten(name: string, split: Split, before: Split | undefined): void {
     const known = this.#scene.source.splits.get(name);
     if (known === undefined) return;
-    if (before === undefined) this.#unseen.set(name, known.arrived);
+    if (before === undefined) this.#unseen.set(name, known.expired);
     if (split.attempt > (before?.attempt ?? 0)) this.#countDeaths(name);
     this.#noteInside(name, split, before);
     this.#checkHoles(known, split, before);

@@ -39,6 +39,8 @@ export interface Setup {
   readonly versions: boolean;
   /** The source forgets what is older than a day. */
   readonly expiry: boolean;
+  /** How long before it begins the records have arrived that are there then. */
+  readonly agedMs: number;
   /** Ages that the clock jumps by. */
   readonly jumpsMs: readonly number[];
   /** Tombstones are written, so that no invocation may outlive the age at which they are removed. */
@@ -113,6 +115,8 @@ export function drawSetup(choices: Choices): Setup {
   const poison = some(stops ? 0.8 : 0.15);
   const killers = some(0.1);
   const expiry = sometimes(0.15);
+  // What is there before anything begins may be half forgotten by then.
+  const agedMs = expiry ? one(13 * HOUR_MS, 0) : 0;
   const minutes = sometimes(0.3) ? [11 * MINUTE_MS] : [];
   const hours = sometimes(clears ? 0.4 : 0.15) ? [80 * MINUTE_MS] : [];
   const days = expiry ? [25 * HOUR_MS, 13 * HOUR_MS] : [];
@@ -135,6 +139,7 @@ export function drawSetup(choices: Choices): Setup {
     redrives: sometimes(0.1) ? 2 : 0,
     versions: sometimes(0.1),
     expiry,
+    agedMs,
     jumpsMs: [...minutes, ...hours, ...days],
     clears,
     checkpoints: batchesOnly ? 0 : hours.length > 0 && clears ? 3 : one(1, 1, 2, 3),

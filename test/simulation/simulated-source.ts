@@ -49,7 +49,7 @@ export class SimulatedSource {
       });
       const arrived = parents.length > 0 ? 0 : early;
       this.splits.set(split, {
-        arrivedAtMs: Array.from({ length: arrived }, () => nowMs),
+        arrivedAtMs: Array.from({ length: arrived }, () => nowMs - setup.agedMs),
         ...{ split, events, parents, arrived, expired: 0, closed: false },
       });
     }

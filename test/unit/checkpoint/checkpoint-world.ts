@@ -91,8 +91,10 @@ export class CheckpointWorld {
     const place = { function: FUNCTION, split };
     const here = at(position);
     this.held.set(split, [...new Set([...(this.held.get(split) ?? []), here])]);
-    const birth = { mode: this.#options.mode, nowMs: this.nowMs };
-    const begun = await begin(this.control, { place, first: here, last: here, role: { phase: "RUNNING" }, birth });
+    const begun = await begin(this.control, {
+      ...{ place, first: here, last: here, role: { phase: "RUNNING" } },
+      ...{ birth: { mode: this.#options.mode }, nowMs: this.nowMs },
+    });
     if (begun.outcome === "refused") throw new Error("refused");
     const { attempt, clean } = begun;
     const { gen: generation, pendingEpoch } = begun.split;

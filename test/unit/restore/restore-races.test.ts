@@ -171,7 +171,7 @@ describe("a handler beside a restore", () => {
     const control = interleaved(
       world.stores.control,
       (...call) => isUpdateOf(call, "phase") && (call[1][0] as { partition: string }).partition === "CONTROL",
-      () => birth(world.stores.control, { function: "log", split: "uuu" }, { mode: "exactly-once", nowMs: 0 }),
+      () => birth(world.stores.control, { function: "log", split: "uuu" }, { mode: "exactly-once", freshAtMs: 0 }),
     );
     await carryOn(world, { control });
     expect(await world.splitOf("uuu")).toMatchObject({ phase: "REPLAYING", gen: 2 });
