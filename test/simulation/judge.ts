@@ -143,7 +143,9 @@ export class Judge {
     if (split.holes.length === 0 || split.holes === before?.holes) return;
     for (const [index, { id, key }] of known.events.entries()) {
       const hole = holeAt(split.holes, at(index + 1));
-      if (hole === undefined) continue;
+      // What it was judged by when it came into the hole may be long over.
+      const wasThere = hole !== undefined && holeAt(before?.holes ?? [], at(index + 1))?.cause === hole.cause;
+      if (hole === undefined || wasThere) continue;
       promise(this.#mayBeIn(hole, known, index + 1, { id, key }), () => {
         return `${id} is in a hole of cause ${hole.cause}, and nothing is wrong with it`;
       });

@@ -21,11 +21,12 @@ const INVALID = "One or more parameter values were invalid:";
 
 /** A copy of what was sent, with its numbers in plain text. @throws ValidationException */
 export function takeAttribute(sent: AttributeValue, level = 0): AttributeValue {
-  const [type, ...more] = Object.entries(sent).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  const types = Object.keys(sent).filter((name) => sent[name as keyof AttributeValue] !== undefined);
+  const [type] = types;
   if (type === undefined) {
     throw validation("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes");
   }
-  if (more.length > 0) {
+  if (types.length > 1) {
     throw validation(
       "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
     );

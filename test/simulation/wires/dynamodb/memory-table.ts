@@ -60,12 +60,12 @@ export class MemoryTable implements TableView {
     const before = this.get(place);
     this.#history.push({ place, before });
     if (this.#history.length > HISTORY_WRITES_MAX) this.#history.shift();
-    this.#put(place, now && { ...place, ...now, hash: hashOf(place.partition) });
+    this.#put(place, now && { hash: hashOf(place.partition), ...place, ...now });
   }
 
   *after(place: Place | { readonly hash: number }): Iterable<Entry> {
     const from =
-      "hash" in place ? { hash: place.hash, partition: "", sort: "" } : { ...place, hash: hashOf(place.partition) };
+      "hash" in place ? { hash: place.hash, partition: "", sort: "" } : { hash: hashOf(place.partition), ...place };
     for (let at = this.#firstAbove(from); at < this.#ordered.length; at++) yield this.#ordered[at] as Entry;
   }
 
@@ -80,7 +80,7 @@ export class MemoryTable implements TableView {
 
   #put(place: Place, entry: Entry | undefined): void {
     const before = this.get(place);
-    const at = this.#firstAbove({ ...place, hash: hashOf(place.partition) });
+    const at = this.#firstAbove({ hash: hashOf(place.partition), ...place });
     if (before !== undefined) this.#ordered.splice(at - 1, 1, ...(entry === undefined ? [] : [entry]));
     else if (entry !== undefined) this.#ordered.splice(at, 0, entry);
     const partition = this.#byPlace.get(place.partition);
