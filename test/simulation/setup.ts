@@ -119,6 +119,9 @@ export function drawSetup(choices: Choices): Setup {
   const agedMs = expiry ? one(13 * HOUR_MS, 0) : 0;
   const minutes = sometimes(0.3) ? [11 * MINUTE_MS] : [];
   const hours = sometimes(clears ? 0.4 : 0.15) ? [80 * MINUTE_MS] : [];
+  // To be forgotten, a tombstone takes two checkpoints and the time between them.
+  const forgets = !batchesOnly && clears && hours.length > 0;
+  const long = large || forgets;
   const days = expiry ? [25 * HOUR_MS, 13 * HOUR_MS] : [];
   const faulty = sometimes(0.75);
   const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
@@ -131,7 +134,7 @@ export function drawSetup(choices: Choices): Setup {
     batchMax: one(2, 3, 1),
     caches: sometimes(0.3),
     slices: one(1, 1, 2),
-    retained: one(2, 1, 3),
+    retained: large ? one(2, 1, 3) : one(1, 2),
     triesMax: one(2, 3),
     maxConsecutiveDeadLetters: stops ? 1 : 100,
     poison,
@@ -142,14 +145,14 @@ export function drawSetup(choices: Choices): Setup {
     agedMs,
     jumpsMs: [...minutes, ...hours, ...days],
     clears,
-    checkpoints: batchesOnly ? 0 : hours.length > 0 && clears ? 3 : one(1, 1, 2, 3),
+    checkpoints: batchesOnly ? 0 : forgets ? 3 : one(1, 1, 2, 3),
     restores,
     headStart: restores > 0 && sometimes(0.7),
-    lastCheckpoint: !batchesOnly && sometimes(large ? 0.4 : 0.1),
+    lastCheckpoint: !batchesOnly && sometimes(long ? 0.4 : 0.1),
     lastRestore: !batchesOnly && sometimes(0.15),
     duplicates: sometimes(0.3) ? 2 : 0,
     kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
-    actions: 3 + choices.below(large ? 10 : 7),
+    actions: 3 + choices.below(long ? 10 : 7),
     eagerness: one(0.1, 0.2, 0.4),
     faultsMax: faults.length === 0 ? 0 : 1 + choices.below(large ? 4 : 3),
     treatment: {
