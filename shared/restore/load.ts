@@ -53,8 +53,9 @@ export async function loadParts(carrier: Carrier): Promise<LoadOutcome> {
     parts,
     async (part) => {
       if (outcome !== "done") return;
-      const one = workers === undefined ? loadPart(carrier, part) : handOutPart(carrier, part, workers);
-      outcome = worse(outcome, await one);
+      const one = await (workers === undefined ? loadPart(carrier, part) : handOutPart(carrier, part, workers));
+      // After the wait: another part may have ended meanwhile, and worse.
+      outcome = worse(outcome, one);
     },
     { concurrency: workers?.count ?? carrier.partConcurrency },
   );
