@@ -14,6 +14,14 @@ async function carryOn(world: RestoreWorld, deadlineMs = FOREVER) {
   return carryOnRestore(world.resources(), { deadlineMs, replay: world.replayer() });
 }
 
+const inheriting = <Store extends object>(store: Store, own: Partial<Store>): Store =>
+  new Proxy(store, {
+    get: (target, name) => {
+      const member = Reflect.get(name in own ? own : target, name);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+
 /** Checkpoint 1 at s6 and tt3, then s9 and tt5. */
 async function worldWithCheckpoint(): Promise<RestoreWorld> {
   const world = new RestoreWorld();
@@ -76,6 +84,30 @@ describe("a restore", () => {
     expect(await readControl(world.stores.control)).toMatchObject({ phase: "REPLAYING", gen: 1, maxGen: 2 });
     expect(await carryOn(world)).toMatchObject({ outcome: "finished" });
     expect(await carryOn(world)).toEqual({ outcome: "nothing-to-do" });
+    await world.expectPromise();
+  });
+
+  it("whose deadline comes while parts are loaded goes on, though one of them is done after another was left", async () => {
+    const world = await worldWithCheckpoint();
+    await requestRestore(world.resources());
+    const deadlineMs = world.clock.now() + 1_000;
+    let writes = 0;
+    const slow = inheriting(world.stores.state, {
+      write: async (name, item, expected) => {
+        writes += 1;
+        // The deadline comes, and the other parts have ended by the time that this one is answered.
+        world.clock.ms = deadlineMs + 1;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return world.stores.state.write(name, item, expected);
+      },
+    });
+    const cutOff = await carryOnRestore(world.resources({ state: slow }), {
+      ...{ deadlineMs, replay: world.replayer(), partConcurrency: 4 },
+    });
+    expect(writes).toBe(1);
+    expect(cutOff).toMatchObject({ outcome: "unfinished" });
+    expect((await readControl(world.stores.control))?.restore?.loadedAtMs).toBeUndefined();
+    expect(await carryOn(world)).toMatchObject({ outcome: "finished" });
     await world.expectPromise();
   });
 
