@@ -6,11 +6,11 @@
  *   dynalite's count, which was made independently, from the behaviour of the service.
  */
 import { createRequire } from "node:module";
-import fc from "fast-check";
 import { expect, it } from "vitest";
 import { type AttributeMap, fromAttribute, toAttribute, toAttributeMap } from "../../shared/json/attribute-value.ts";
 import { attributeBytes, itemBytes } from "../../shared/json/item-size.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
+import fc from "../support/properties.ts";
 
 const dynalite: { itemSize(item: AttributeMap): number } = createRequire(import.meta.url)("dynalite/db");
 

@@ -2,7 +2,7 @@
  * Invariant: for any item and any conditional write, the heap and DynamoDB agree whether it is applied, refused as
  * not fitting, or fails its condition, and on the item before and after.
  */
-import fc from "fast-check";
+
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type {
   AttributePath,
@@ -18,9 +18,10 @@ import { DynamoDBControlStore } from "../../shared/control/dynamodb/dynamodb-con
 import { HeapControlStore } from "../../shared/control/heap/heap-control-store.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { access, newTableName, startDynamoDB, type TestDynamoDB } from "../support/dynalite.ts";
+import fc from "../support/properties.ts";
 
-// Few names and values, so that they meet.
-const scalar = fc.constantFrom(0, 1, 2, -1, 10, "", "1", "2", "b", "\uff5e", "\u{1F9CA}", true, false, null);
+// Few names and values, so that they meet. None of two UTF-16 units: dynalite orders those wrongly before U+FF5E.
+const scalar = fc.constantFrom(0, 1, 2, -1, 10, "", "1", "2", "b", "\u00e9", "\uff5e", true, false, null);
 const map = fc.dictionary(fc.constantFrom("a", "b", "7"), scalar, { maxKeys: 3 });
 const attributes: fc.Arbitrary<ControlAttributes> = fc.record(
   { n: scalar, s: scalar, t: scalar, barriers: map },

@@ -5,7 +5,7 @@
  *   generation n" is one comparison.
  * - Two things that are not the same never share a key.
  */
-import fc from "fast-check";
+
 import { expect, it } from "vitest";
 import {
   cutKey,
@@ -17,6 +17,7 @@ import {
   splitKey,
 } from "../../shared/control/item-keys.ts";
 import { beforeItemGeneration, generationText } from "../../shared/state/dynamodb/state-table.ts";
+import fc from "../support/properties.ts";
 
 /** Ten digits; a generation or checkpoint a second lasts 300 years. */
 const number = fc.oneof(fc.nat(9_999_999_999), fc.nat(20), fc.constantFrom(9, 10, 99, 100, 9_999_999_999));

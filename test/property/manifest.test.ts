@@ -4,12 +4,13 @@
  * - A manifest with any one byte range cut off its end is refused by kind, never read as something else.
  * - Retention keeps the last `retained` live checkpoints and everything that is needed.
  */
-import fc from "fast-check";
+
 import { test } from "vitest";
 import { encodeManifest, type Manifest } from "../../shared/checkpoint/manifest.ts";
 import { parseManifest } from "../../shared/checkpoint/parse-manifest.ts";
 import { checkpointsToDelete } from "../../shared/checkpoint/retention.ts";
 import { TidemarkError } from "../../shared/errors.ts";
+import fc from "../support/properties.ts";
 
 const iso = fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms).toISOString());
 const split = fc.record({

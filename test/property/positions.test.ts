@@ -4,7 +4,7 @@
  * - Positions are ordered as text as their records are in the split, and after the beginning.
  * - What is no position of the source is refused, never taken for one.
  */
-import fc from "fast-check";
+
 import { describe, expect, test } from "vitest";
 import { redriveNumber, redrivePosition } from "../../shared/dead-letter/redrive-letter.ts";
 import {
@@ -15,6 +15,7 @@ import {
 } from "../../shared/source/file/file-position.ts";
 import { positionOf, sequenceNumberOf } from "../../shared/source/kinesis/kinesis-position.ts";
 import { BEGINNING, laterOf } from "../../shared/source/position.ts";
+import fc from "../support/properties.ts";
 
 const row = fc.oneof(fc.integer({ min: 1, max: 10 ** 12 - 1 }), fc.integer({ min: 1, max: 2_000 }));
 const offset = fc.oneof(fc.nat(2_000), fc.integer({ min: 0, max: 10 ** 15 }), fc.constant(10 ** 12));

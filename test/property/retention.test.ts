@@ -6,7 +6,7 @@
  *   restored keep their manifest and every part it names.
  * - Of what is deleted no part stays, and applying retention again changes nothing.
  */
-import fc from "fast-check";
+
 import { expect, test } from "vitest";
 import type { AppResources } from "../../shared/app/app-resources.ts";
 import { type CheckpointObject, encodeManifest, type Manifest } from "../../shared/checkpoint/manifest.ts";
@@ -18,6 +18,7 @@ import type { JsonValue } from "../../shared/json/json-value.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
 import { checkpointFolder, manifestPath, partPath } from "../../shared/storage/object-paths.ts";
+import fc from "../support/properties.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";
 const PART = "f-00000-00000-t.json.gz";

@@ -5,7 +5,7 @@
  * - Every part item and every dead letter comes back from its text as itself, one part item a line.
  * - A dead letter that was put back keeps saying so, whoever writes the letter again.
  */
-import fc from "fast-check";
+
 import { expect, test } from "vitest";
 import { encodePartItem, readPart, writePart } from "../../shared/checkpoint/part-file.ts";
 import {
@@ -23,6 +23,7 @@ import {
 } from "../../shared/state/dynamodb/state-item-attributes.ts";
 import { ABSENT, type Image, type StateItem } from "../../shared/state/state-item.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
+import fc from "../support/properties.ts";
 
 const text = fc.string({ unit: "grapheme" });
 const name = text.filter((one) => one !== "");

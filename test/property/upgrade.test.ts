@@ -5,7 +5,6 @@
  * - Code that meets a newer image refuses it by name, and says so to who asks, whatever the image.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { KeyFold } from "../../shared/batch/key-fold.ts";
 import { PreparedBatch } from "../../shared/batch/prepare.ts";
@@ -13,6 +12,7 @@ import { defineFunction, type FunctionDefinition } from "../../shared/function/d
 import { isNewerStateVersion, upgradeImage } from "../../shared/function/upgrade-image.ts";
 import type { SourceEvents } from "../../shared/source/source.ts";
 import type { StateItem } from "../../shared/state/state-item.ts";
+import fc from "../support/properties.ts";
 
 interface Trail {
   readonly trail: readonly string[];

@@ -1,7 +1,8 @@
 /** The control store's order of strings, which takes a short cut that only some strings allow. */
-import fc from "fast-check";
+
 import { expect, it } from "vitest";
 import { compareUtf8 } from "../../shared/control/utf8-order.ts";
+import fc from "../support/properties.ts";
 
 const byBytes = (one: string, other: string): number => Math.sign(Buffer.compare(Buffer.from(one), Buffer.from(other)));
 

@@ -143,8 +143,11 @@ export class JsonLines {
   }
 }
 
+/** The white space of JSON. A line of any other is a record that is no JSON: refused, not passed over. */
+const JSON_BLANK = /^[ \t\r]*$/;
+
 function isBlank(line: string): boolean {
-  return line.length === 0 || (line.charCodeAt(0) <= 32 && line.trim() === "");
+  return line.length === 0 || (line.charCodeAt(0) <= 32 && JSON_BLANK.test(line));
 }
 
 /**

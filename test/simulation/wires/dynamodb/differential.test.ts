@@ -3,13 +3,13 @@
  * does, and as the DynamoDB of LocalStack where `AWS_ENDPOINT_URL` is set; errors mean the same to the adapters.
  */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
-import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createControlTable } from "../../../../shared/control/dynamodb/control-table.ts";
 import { asTidemarkError } from "../../../../shared/dynamodb/dynamodb-errors.ts";
 import { systemClock, systemRandomness } from "../../../../shared/environment.ts";
 import { TidemarkError } from "../../../../shared/errors.ts";
 import { access, newTableName, startDynalite, startDynamoDB, type TestDynamoDB } from "../../../support/dynalite.ts";
+import fc from "../../../support/properties.ts";
 import { readDecimal, writeDecimal } from "./decimal.ts";
 import { memoryClient } from "./memory-client.ts";
 import { MemoryDynamoDB } from "./memory-dynamodb.ts";
@@ -88,7 +88,7 @@ function agreesWith(name: string, start: () => Promise<TestDynamoDB>, runs: numb
             count(seen, request, here);
           }
         }),
-        { numRuns: runs, ...replayed() },
+        { numRuns: runs },
       );
       // Of each command, and of each error, there were some: else agreement would say little.
       for (const [kind, times] of seen) expect(times, kind).toBeGreaterThan(0);
@@ -109,9 +109,6 @@ function agreesWith(name: string, start: () => Promise<TestDynamoDB>, runs: numb
     }, 300_000);
   });
 }
-
-/** `SEED` runs the sequences of a failure again. */
-const replayed = () => (process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) });
 
 function count(seen: Map<string, number>, request: Request, answer: object): void {
   const { error, kind } = answer as { error?: string; kind?: string };

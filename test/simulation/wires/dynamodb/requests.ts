@@ -10,7 +10,7 @@ import {
   ScanCommand,
   UpdateItemCommand,
 } from "@aws-sdk/client-dynamodb";
-import fc from "fast-check";
+import fc from "../../../support/properties.ts";
 
 /** Makes the request for a table. */
 export interface Request {

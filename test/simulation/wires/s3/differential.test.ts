@@ -4,10 +4,10 @@
  * contract suite is what speaks for it.
  */
 import { CreateBucketCommand, DeleteBucketCommand, DeleteObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { systemRandomness } from "../../../../shared/environment.ts";
 import { s3Answer } from "../../../../shared/storage/s3/explain-s3-error.ts";
+import fc from "../../../support/properties.ts";
 import { MemoryS3 } from "./memory-s3.ts";
 import { type Known, type Request, sequences } from "./requests.ts";
 

@@ -9,7 +9,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import fc from "fast-check";
+import fc from "../../../support/properties.ts";
 
 /** What a sequence has come to know from answers; both S3s are asked with what each of them has said itself. */
 export interface Known {
