@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // These need a LocalStack: npm run test:localstack.
     exclude: [...configDefaults.exclude, "test/localstack/**"],
+    // By itself, Vitest leaves one processor to others: half of a machine with two.
+    maxWorkers: "100%",
     typecheck: { enabled: false },
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -1,11 +1,12 @@
 import { defineConfig } from "vitest/config";
 
-/** What `npm run test:localstack` runs: one deployment after another, on an AWS that lives for one run. */
+/** What `npm run test:localstack` runs: deployments that know nothing of each other, on an AWS that lives for one run. */
 export default defineConfig({
   test: {
     include: ["test/localstack/**/*.test.ts"],
     globalSetup: "test/support/localstack-utils/global-setup.ts",
-    fileParallelism: false,
+    // Each waits for much; a third would only make the others slower.
+    maxWorkers: 2,
     testTimeout: 900_000,
     hookTimeout: 900_000,
     // The steps of a file build on each other.

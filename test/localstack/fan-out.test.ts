@@ -23,7 +23,7 @@ const STACK = { command: "npx jiti test/localstack/fan-out/stack.ts" };
 const APPS = { 1: app1, 4: app4, 16: app16 } as const;
 type Workers = keyof typeof APPS;
 const WORKERS = [1, 4, 16] as const;
-const KEYS = 1_500;
+const KEYS = 600;
 /** Longer than it takes to see that a worker is at work, and to kill it. */
 const STALL_MS = 3_000;
 

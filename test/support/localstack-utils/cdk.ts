@@ -16,10 +16,14 @@ export interface CdkApp {
   readonly context?: Readonly<Record<string, string>>;
 }
 
-/** Deploys one stack, in an account that is bootstrapped if need be. Takes some 25 s, half of it to bundle the functions. */
-export async function deployStack(stack: string, app: CdkApp = {}): Promise<StackOutputs> {
+/** Makes what the CDK deploys with, where it is not there yet. */
+export async function bootstrap(): Promise<void> {
   const bootstrapped = await tryCommand("aws cloudformation describe-stacks --stack-name CDKToolkit");
   if (bootstrapped.code !== 0) await runCommand("npx cdk bootstrap");
+}
+
+/** Deploys one stack, in a bootstrapped account. Takes some 25 s, half of it to bundle the functions. */
+export async function deployStack(stack: string, app: CdkApp = {}): Promise<StackOutputs> {
   const folder = await mkdtemp(path.join(tmpdir(), "tidemark-cdk-"));
   try {
     const outputs = path.join(folder, "outputs.json");

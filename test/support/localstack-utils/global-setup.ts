@@ -1,4 +1,5 @@
 /** Once for a run of the tests on LocalStack: an endpoint and a bootstrapped account, or an exit that says what is missing. */
+import { bootstrap } from "./cdk.ts";
 import { localStackEnvironment, NoLocalStackError, startLocalStack } from "./localstack.ts";
 import { runCommand } from "./run-command.ts";
 
@@ -13,6 +14,8 @@ export default async function setup(): Promise<() => Promise<void>> {
   );
   // Inherited by the processes that vitest starts for the tests.
   Object.assign(process.env, localStackEnvironment(localStack.url));
+  // Once for all: two test files that find nothing there would both make the same bucket and roles.
+  await bootstrap();
   return localStack.stop;
 }
 
