@@ -1,8 +1,8 @@
 /** `tidemark dead-letters`: the records that were given up, and the way back for them. */
 import type { Command } from "commander";
 import { functionOf, openHomeApp } from "../local/open-home-app.ts";
-import { listDeadLetters, readDeadLetter } from "../shared/dead-letter/dead-letter.ts";
-import { redrive as redriveLetter } from "../shared/dead-letter/redrive.ts";
+import { listDeadLetters } from "../shared/dead-letter/dead-letter.ts";
+import { putBackLetters } from "../shared/dead-letter/put-back.ts";
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
@@ -26,7 +26,9 @@ Examples:
   $ tidemark dead-letters redrive on-time --split flights-1.jsonl --position 000000000042-0000000000003780
 
 The records are delivered again, after everything else of the function, by a live run or the next one. A letter that
-was put back already is left alone, unless --all says otherwise; putting one back twice folds it once.`;
+was put back already is left alone, unless --all says otherwise; putting one back twice folds it once.
+
+A deployed app is asked at its coordinator: {"redrive":"on-time"}. See docs/operations.md.`;
 
 export function addDeadLetters(program: Command): void {
   const letters = program.command("dead-letters").description("Lists records that were given up, and puts them back.");
@@ -69,34 +71,20 @@ async function list(name: string | undefined, options: CommonOptions): Promise<u
   }
 }
 
-async function redrive(name: string, options: RedriveOptions): Promise<undefined> {
-  if (options.position !== undefined && options.split === undefined) {
+async function redrive(name: string, { home, json, split, position, all }: RedriveOptions): Promise<undefined> {
+  if (position !== undefined && split === undefined) {
     throw new TidemarkError("fix-configuration", "--position needs --split: a position is one of a split's.");
   }
-  const app = openHomeApp(options.home);
+  const app = openHomeApp(home);
   try {
-    const { source } = functionOf(app.settings, name);
-    const storage = await app.storage();
-    const { split, position } = options;
-    if (
-      split !== undefined &&
-      position !== undefined &&
-      (await readDeadLetter(storage, { function: name, split, position })) === undefined
-    ) {
-      throw new TidemarkError(
-        "fix-configuration",
-        `There is no dead letter of ${name} in split ${split} at position ${position}. See: tidemark dead-letters list ${name}.`,
-      );
-    }
-    let redriven = 0;
-    for await (const letter of listDeadLetters(storage, name)) {
-      if (split !== undefined && letter.split !== split) continue;
-      if (position !== undefined && letter.position !== position) continue;
-      if (letter.redrivenAs !== undefined && options.all !== true) continue;
-      await redriveLetter(storage, letter, { clock: systemClock, source });
-      redriven += 1;
-    }
-    if (options.json === true) printJson({ function: name, redriven });
+    const choice = {
+      ...(split === undefined ? {} : { split }),
+      ...(position === undefined ? {} : { position }),
+      ...(all === undefined ? {} : { all }),
+    };
+    const description = functionOf(app.settings, name);
+    const { redriven } = await putBackLetters(await app.storage(), description, choice, { clock: systemClock });
+    if (json === true) printJson({ function: name, redriven });
     else print(redriven === 0 ? "There is nothing to put back." : `${redriven} records were put back.`);
   } finally {
     await app.close();

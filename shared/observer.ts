@@ -75,6 +75,12 @@ export type TidemarkEvent =
   | { readonly type: "restore-refused"; readonly checkpoint: number; readonly reason: string }
   /** It has come to its hold and stays there until it is told to go on. */
   | { readonly type: "restore-held"; readonly checkpoint: number; readonly generation: number }
+  /** The function's redriven dead letters are resolved up to this position. */
+  | { readonly type: "redriven"; readonly function: string; readonly position: string }
+  /** Redriven dead letters were delivered, and not all of them are resolved; they are delivered again. */
+  | { readonly type: "redrive-failed"; readonly function: string; readonly error: string }
+  /** The redriven dead letter at this position waits until its own split has come to its record. */
+  | { readonly type: "redrive-waits"; readonly function: string; readonly position: string }
   | { readonly type: "mapping-failed"; readonly function: string; readonly error: string }
   | { readonly type: "mapping-drifted"; readonly function: string; readonly drift: readonly string[] }
   /** Its own schedule will come to what it was to be told. */

@@ -114,7 +114,7 @@ function functionAlarms(
       evaluationPeriods: 1,
     }),
     deadLetters: alarm(scope, `DeadLetters-${name}`, actions, deployed.metricDeadLetters(), {
-      alarmDescription: `${app}, ${name}: a record became a dead letter. It stands in the bucket, and checkpoints say that it is missing: see "A poison record" in docs/operations.md.`,
+      alarmDescription: `${app}, ${name}: a record became a dead letter. It stands in the bucket, and checkpoints say that it is missing; it can be put back: see "A poison record" in docs/operations.md.`,
       ...ONCE,
     }),
     holes: alarm(scope, `Holes-${name}`, actions, deployed.metricHoles(), {

@@ -3,7 +3,7 @@ import { Annotations, Stack } from "aws-cdk-lib";
 import { AnyPrincipal, Effect, PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { Bucket, BucketPolicy, type IBucket } from "aws-cdk-lib/aws-s3";
 import type { Construct } from "constructs";
-import { CHECKPOINTS_PREFIX, GENERATIONS_PREFIX } from "../../shared/storage/object-paths.ts";
+import { CHECKPOINTS_PREFIX, GENERATIONS_PREFIX, redrivePrefix } from "../../shared/storage/object-paths.ts";
 import { acknowledge, REASONS } from "./acknowledge.ts";
 import { CheckpointBucket, type CheckpointBucketProps, type Checkpoints } from "./checkpoint-bucket.ts";
 
@@ -33,7 +33,7 @@ function bucketOf(scope: Construct, existing: string | IBucket | undefined, prop
 }
 
 /**
- * Writing what a restore loads is writing state, so nobody does it but the functions whose work it is, whatever other
+ * Writing what a restore loads or replays is writing state, so nobody does it but the functions whose work it is, whatever other
  * policies allow; not even administrators, before they have changed the bucket's policy.
  * @param ownPolicy the bucket is Tidemark's alone, and so is its policy
  */
@@ -42,7 +42,8 @@ export function protectCheckpoints(
   { bucket, root }: Checkpoints,
   { ownPolicy, writers }: { readonly ownPolicy: boolean; readonly writers: readonly string[] },
 ): void {
-  const objects = [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX].map((prefix) => bucket.arnForObjects(`${root}${prefix}*`));
+  const prefixes = [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX, redrivePrefix()];
+  const objects = prefixes.map((prefix) => bucket.arnForObjects(`${root}${prefix}*`));
   const onlyWriters = new PolicyStatement({
     sid: "OnlyTidemarkWritesCheckpoints",
     effect: Effect.DENY,

@@ -60,7 +60,7 @@ export interface Invoked {
   readonly mappingIds: readonly string[];
 }
 
-/** The coordinator cuts, commits, retains and restores. It removes state, and writes none. */
+/** The coordinator cuts, commits, retains, restores, and puts dead letters back. It removes state, and writes none. */
 export function coordinatorStatements(
   scope: Stack,
   ground: Ground,
@@ -83,8 +83,9 @@ export function coordinatorStatements(
     tables(["BatchGetItem", "BatchWriteItem", "DeleteItem", "Scan"], states),
     objects(["DeleteObject"], ground, [CHECKPOINTS_PREFIX]),
     objects(["GetObject", "PutObject"], ground, [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX]),
-    objects(["GetObject"], ground, [redrivePrefix()]),
-    listing(ground, [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX, redrivePrefix()]),
+    objects(["GetObject", "PutObject"], ground, [redrivePrefix()]),
+    objects(["GetObject"], ground, [deadLettersPrefix()]),
+    listing(ground, [CHECKPOINTS_PREFIX, deadLettersPrefix(), GENERATIONS_PREFIX, redrivePrefix()]),
     ...reading(streams),
     invocation(functions),
     allow(["lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"], mappings),

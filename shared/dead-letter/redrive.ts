@@ -69,14 +69,15 @@ async function wasGivenUp(control: ControlStore, functionName: string, entry: Po
 /**
  * Puts a dead letter back: its record is delivered again at the end of the function's redrive split.
  * Putting it back twice is harmless: one entry counts.
+ * @param options.after an entry that is known to be there, so that the last one need not be looked for
  */
 export function redrive(
   storage: CheckpointStorage,
   letter: DeadLetter,
-  options: { readonly clock: Clock; readonly source: string },
+  { source, ...options }: { readonly clock: Clock; readonly source: string; readonly after?: Position },
 ): Promise<Position> {
-  const entry = { ...letter, source: options.source } as unknown as RedriveLetter & {
+  const entry = { ...letter, source } as unknown as RedriveLetter & {
     readonly [more: string]: JsonValue;
   };
-  return appendRedrive(storage, letter.function, entry, { clock: options.clock });
+  return appendRedrive(storage, letter.function, entry, options);
 }

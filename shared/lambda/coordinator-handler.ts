@@ -1,8 +1,12 @@
 /** What runs in the coordinator function: no user code. Any invocation carries on what another left. */
+import pMap from "p-map";
 import type { AppResources } from "../app/app-resources.ts";
 import { type CoordinatorReport, runCoordinator } from "../checkpoint/coordinator.ts";
 import type { Workers } from "../checkpoint/work.ts";
 import { readControl } from "../control/control-steps.ts";
+import { deliverRedriven, type RedriveInvoker } from "../dead-letter/deliver-redriven.ts";
+import { type LetterChoice, type PutBack, putBackLetters } from "../dead-letter/put-back.ts";
+import { TidemarkError } from "../errors.ts";
 import { carryOnRequest } from "../restore/ask-for-restore.ts";
 import { carryOnRestore } from "../restore/carry-on.ts";
 import type { EventSourceMappings } from "../restore/event-source-mappings.ts";
@@ -15,9 +19,12 @@ export interface CoordinatorInvocation {
   readonly deadlineMs: number;
   /** Asks for a checkpoint now, due or not; with a name, for a savepoint. */
   readonly trigger?: { readonly savepoint?: string };
+  /** Puts dead letters of a function back, and does nothing else: a later run delivers them. */
+  readonly redrive?: LetterChoice & { readonly function: string };
 }
 
 export type CoordinatorAnswer =
+  | ({ readonly did: "redrive" } & PutBack)
   | { readonly did: "restore"; readonly restore: RestoreReport }
   | { readonly did: "checkpoint"; readonly checkpoint: CoordinatorReport };
 
@@ -25,6 +32,8 @@ export type CoordinatorHandler = (invocation: CoordinatorInvocation) => Promise<
 
 export interface CoordinatorHandlerOptions {
   readonly replay: ReplayInvoker;
+  /** Has event functions fold redriven dead letters. @default whoever feeds the functions delivers these as well */
+  readonly redrive?: RedriveInvoker;
   /** The functions' event source mappings. @default there are none */
   readonly mappings?: EventSourceMappings;
   /** Who scans slices, checks and loads parts. @default this process */
@@ -35,17 +44,23 @@ export interface CoordinatorHandlerOptions {
   readonly dueEarlyMs?: number;
 }
 
+/** Within a run no delivery of redriven letters is begun after so long: it must not put off the next run. */
+const REDRIVE_MS = 30_000;
+const REDRIVE_CONCURRENCY = 4;
+
 /**
  * In this order: a restore that is asked for, one that is under way, mappings that one has left off, a checkpoint. Each
- * waits for the one before it.
+ * waits for the one before it. Beside the checkpoint redriven letters are delivered: neither may hold up the other, for
+ * the checkpoint's barrier may wait for a batch of letters, and a letter may take as long as a function may.
  */
 export function createCoordinatorHandler(
   resources: AppResources,
   options: CoordinatorHandlerOptions,
 ): CoordinatorHandler {
-  const { replay, mappings, pollMs, workers, dueEarlyMs = 0 } = options;
+  const { replay, redrive, mappings, pollMs, workers, dueEarlyMs = 0 } = options;
   const shared = workers === undefined ? {} : { workers };
-  return async ({ deadlineMs, trigger: request }) => {
+  return async ({ deadlineMs, trigger: request, redrive: letters }) => {
+    if (letters !== undefined) return { did: "redrive", ...(await putBack(resources, letters, deadlineMs)) };
     let control = await readControl(resources.control);
     if (control?.requested !== undefined && control.requested.refused === undefined) {
       const restore = await carryOnRequest(resources, { deadlineMs, ...shared });
@@ -60,7 +75,38 @@ export function createCoordinatorHandler(
     if (control !== undefined && mappings !== undefined) await enableMappings(resources, control, mappings);
     const asked = request === undefined ? {} : { request };
     const polling = pollMs === undefined ? {} : { pollMs };
-    const checkpoint = await runCoordinator(resources, { deadlineMs, dueEarlyMs, ...asked, ...polling, ...shared });
-    return { did: "checkpoint", checkpoint };
+    const delivered =
+      control === undefined || redrive === undefined ? undefined : deliver(resources, redrive, deadlineMs);
+    try {
+      const checkpoint = await runCoordinator(resources, { deadlineMs, dueEarlyMs, ...asked, ...polling, ...shared });
+      return { did: "checkpoint", checkpoint };
+    } finally {
+      await delivered;
+    }
   };
+}
+
+/** Never throws: what fails is told to the observer, and delivered again by the next run. */
+async function deliver(resources: AppResources, invoke: RedriveInvoker, deadlineMs: number): Promise<void> {
+  const { app, clock, sourceOf } = resources;
+  const endsAtMs = Math.min(deadlineMs, clock.now() + REDRIVE_MS);
+  const to = ({ name }: { readonly name: string }): Promise<void> =>
+    deliverRedriven(resources, {
+      ...{ function: name, source: sourceOf(name), invoke },
+      ...{ deadlineMs: endsAtMs, triesMax: app.deadLetters.triesMax },
+    });
+  await pMap(app.functions, to, { concurrency: REDRIVE_CONCURRENCY });
+}
+
+async function putBack(
+  { app, clock, storage }: AppResources,
+  { function: name, ...choice }: LetterChoice & { readonly function: string },
+  deadlineMs: number,
+): Promise<PutBack> {
+  const description = app.functions.find((one) => one.name === name);
+  if (description !== undefined) return putBackLetters(storage, description, choice, { clock, deadlineMs });
+  throw new TidemarkError(
+    "fix-configuration",
+    `The app ${app.name} has no function ${JSON.stringify(name)}; it has ${app.functions.map((one) => one.name).join(", ")}.`,
+  );
 }

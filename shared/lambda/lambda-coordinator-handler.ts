@@ -10,6 +10,7 @@ import type { ReplayAnswer } from "../restore/replay-invoker.ts";
 import {
   type CoordinatorAnswer,
   type CoordinatorHandlerOptions,
+  type CoordinatorInvocation,
   createCoordinatorHandler,
 } from "./coordinator-handler.ts";
 import { replayInstruction } from "./event-handler.ts";
@@ -23,17 +24,25 @@ import { type Deployment, readSettings } from "./settings.ts";
 /** The period of the rule that runs it. */
 const SCHEDULE_MS = 60_000;
 
-/** What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`. */
+/**
+ * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`, or
+ * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well.
+ */
 export interface CoordinatorEvent {
   readonly checkpoint?: boolean;
   readonly savepoint?: string;
+  readonly redrive?: string;
+  readonly split?: string;
+  readonly position?: string;
+  readonly all?: boolean;
 }
 
 /**
  * The handler of the coordinator function, for a schedule of one minute, which nothing has to be added to: each invocation
  * carries on what the one before left, a restore that was asked for or is under way before anything else.
  *
- * It invokes the event functions (to replay) and the snapshot function, and is invoked by neither.
+ * It invokes the event functions (to replay, and with redriven dead letters) and the snapshot function, and is invoked by
+ * neither.
  * Every run measures what alarms watch, before and after its work.
  * @throws TidemarkError `fix-configuration` when the settings have no deployment, or the event is misspelt
  */
@@ -55,7 +64,7 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
     const { environment, coordinate, options } = await opened();
     const { resources, watch } = environment;
     return watched(environment, async () => {
-      const invocation = { ...deadlineOf(context), ...triggerOf(event) };
+      const invocation = { ...deadlineOf(context), ...wishOf(event) };
       const measured = (): Promise<void> =>
         measure(resources, options.mappings, watch).catch((thrown: unknown) => watch.failed(thrown));
       // At once as well: a restore that this run ends would never be seen to run, and a run that is killed says nothing.
@@ -75,20 +84,28 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
  * Nothing, for whatever its schedule and the restore function say.
  * @throws TidemarkError `fix-configuration` for a wish that is misspelt: it would pass for a run of the schedule
  */
-export function triggerOf(event: unknown): { readonly trigger?: { readonly savepoint?: string } } {
+export function wishOf(event: unknown): Pick<CoordinatorInvocation, "trigger" | "redrive"> {
   const given = (event ?? {}) as CoordinatorEvent & { readonly source?: unknown; readonly tidemark?: unknown };
   if (given.source !== undefined || given.tidemark !== undefined) return {};
-  const { checkpoint, savepoint, ...others } = given;
-  const stranger = Object.keys(others)[0];
+  const { checkpoint, savepoint, redrive, split, position, all, ...others } = given;
+  const isText = (value: unknown): boolean => value === undefined || (typeof value === "string" && value !== "");
+  const isTrue = (value: unknown): boolean => value === undefined || value === true;
+  const ofRedrive = split ?? position ?? all;
   const fits =
-    stranger === undefined &&
-    (checkpoint === undefined || checkpoint === true) &&
-    (savepoint === undefined || (typeof savepoint === "string" && savepoint !== ""));
+    Object.keys(others).length === 0 &&
+    [checkpoint, all].every(isTrue) &&
+    [savepoint, redrive, split, position].every(isText) &&
+    (redrive === undefined ? ofRedrive === undefined : checkpoint === undefined && savepoint === undefined) &&
+    (position === undefined || split !== undefined);
   if (!fits) {
     throw new TidemarkError(
       "fix-configuration",
-      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"} or {}; a restore is asked for at the restore function.`,
+      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true) or {}; a restore is asked for at the restore function.`,
     );
+  }
+  if (redrive !== undefined) {
+    const chosen = Object.entries({ split, position, all }).filter(([, value]) => value !== undefined);
+    return { redrive: { function: redrive, ...Object.fromEntries(chosen) } };
   }
   if (savepoint !== undefined) return { trigger: { savepoint } };
   return checkpoint === true ? { trigger: {} } : {};
@@ -98,18 +115,20 @@ export function triggerOf(event: unknown): { readonly trigger?: { readonly savep
 export function invokersOf(
   client: Pick<LambdaClient, "send">,
   { functions, snapshot, snapshotWorkers }: Deployment,
-): Pick<CoordinatorHandlerOptions, "replay" | "workers"> & Required<Pick<CoordinatorHandlerOptions, "workers">> {
+): Required<Pick<CoordinatorHandlerOptions, "replay" | "redrive" | "workers">> {
+  const lambdaOf = (name: string): string => {
+    const lambda = functions[name];
+    if (lambda !== undefined) return lambda;
+    throw new TidemarkError(
+      "fix-configuration",
+      `Records wait for the function ${name}, and the settings name no Lambda function for it; they name ${Object.keys(functions).join(", ")}. Deploy the app again.`,
+    );
+  };
   return {
-    async replay(request) {
-      const lambda = functions[request.function];
-      if (lambda === undefined) {
-        throw new TidemarkError(
-          "fix-configuration",
-          `The function ${request.function} waits for its replay, and the settings name no Lambda function for it; they name ${Object.keys(functions).join(", ")}. Deploy the app again.`,
-        );
-      }
-      return (await invokeAndWait(client, lambda, replayInstruction(request))) as ReplayAnswer;
-    },
+    replay: async (request) =>
+      (await invokeAndWait(client, lambdaOf(request.function), replayInstruction(request))) as ReplayAnswer,
+    redrive: async (name, event) =>
+      (await invokeAndWait(client, lambdaOf(name), event as object)) as { readonly reason?: string },
     workers: {
       count: snapshotWorkers,
       invoke: async (request) => (await invokeAndWait(client, snapshot, request)) as WorkAnswer,

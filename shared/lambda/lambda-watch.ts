@@ -9,14 +9,11 @@ import { APP_METRICS, FUNCTION_DIMENSION, FUNCTION_METRICS, METRIC_NAMESPACE } f
 
 type Level = "debug" | "info" | "warn" | "error";
 
-/** Everything else is information. A batch, a barrier and a lag are what metrics are for: `POWERTOOLS_LOG_LEVEL=DEBUG` shows them. */
+/** What ends in `-failed` is a warning, everything else information. A batch, a barrier and a lag are what metrics are for: `POWERTOOLS_LOG_LEVEL=DEBUG` shows them. */
 const LEVELS: Partial<Record<TidemarkEvent["type"], Level>> = {
   batch: "debug",
   barrier: "debug",
   lag: "debug",
-  "look-failed": "warn",
-  "record-failed": "warn",
-  "mapping-failed": "warn",
   "mapping-drifted": "warn",
   "coordinator-not-woken": "warn",
   "restore-refused": "error",
@@ -51,7 +48,7 @@ export class LambdaWatch {
 
   readonly observe: Observer = (event) => {
     const { type, ...attributes } = event;
-    this.#logger[LEVELS[type] ?? "info"](type, attributes);
+    this.#logger[LEVELS[type] ?? (type.endsWith("-failed") ? "warn" : "info")](type, attributes);
     this.#measure(event);
   };
 

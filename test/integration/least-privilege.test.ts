@@ -297,6 +297,7 @@ test("each handler asks only for what its role allows", async () => {
   await fold({ key: "a", n: 1 }, { key: "gone", n: 1 }, { key: "a", n: -1 });
   expect(await checkpoint()).toMatchObject({ checkpoint: { outcome: "completed", checkpoint: 1 } });
   await fold({ key: "b", n: 2 }, { key: "gone", n: 0 });
+  expect(await invoke("shop-coordinator", { redrive: "counting" })).toMatchObject({ redriven: 1 });
   await checkpoint();
   await fold({ key: "b", n: 3 });
   await checkpoint();
@@ -327,6 +328,9 @@ test("each handler asks only for what its role allows", async () => {
     "snapshot dynamodb:PutItem <AppStatecounting.Arn>",
     "coordinator s3:DeleteObject chk-0000000001",
     "coordinator s3:PutObject generations",
+    "coordinator s3:GetObject dead-letters",
+    "coordinator s3:PutObject redrive",
+    "coordinator lambda:InvokeFunction <AppFunctioncountingHandler.Arn>",
     "coordinator dynamodb:BatchWriteItem <AppStatecounting.Arn>",
     "coordinator lambda:UpdateEventSourceMapping mapping",
     "coordinator kinesis:GetRecords <Clicks.Arn>",

@@ -30,7 +30,11 @@ import type { Clock } from "../../shared/environment.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
-import { type CoordinatorHandlerOptions, createCoordinatorHandler } from "../../shared/lambda/coordinator-handler.ts";
+import {
+  type CoordinatorHandlerOptions,
+  type CoordinatorInvocation,
+  createCoordinatorHandler,
+} from "../../shared/lambda/coordinator-handler.ts";
 import type { TidemarkEvent } from "../../shared/observer.ts";
 import { askForRestore } from "../../shared/restore/ask-for-restore.ts";
 import { type CarryOnOptions, carryOnRestore } from "../../shared/restore/carry-on.ts";
@@ -317,8 +321,11 @@ export class TestWorld {
   }
 
   /** One run of a deployed coordinator: it carries on what was asked for, what is under way, and mappings. */
-  runCoordinator(options: Omit<CoordinatorHandlerOptions, "replay"> & On & { readonly forMs?: number } = {}) {
-    const { process = this.main, mappings, forMs = HOUR_MS, ...others } = options;
+  runCoordinator(
+    options: Omit<CoordinatorHandlerOptions, "replay"> &
+      On & { readonly forMs?: number; readonly invocation?: Omit<CoordinatorInvocation, "deadlineMs"> } = {},
+  ) {
+    const { process = this.main, mappings, forMs = HOUR_MS, invocation = {}, ...others } = options;
     return createCoordinatorHandler(this.resources(process), {
       replay: ({ function: name, split, generation, stop }) =>
         replaySplit(this.engine({ function: name, process }), {
@@ -327,7 +334,7 @@ export class TestWorld {
         }),
       ...(mappings === undefined ? {} : { mappings: process.mappings(mappings) }),
       ...others,
-    })({ deadlineMs: this.clock.now() + forMs });
+    })({ deadlineMs: this.clock.now() + forMs, ...invocation });
   }
 
   /** Puts every dead letter of a function back that `chosen` takes. */

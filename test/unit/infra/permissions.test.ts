@@ -75,11 +75,10 @@ const BOTH = ["AppStatevisits", "AppStateorders"];
 const onBoth = (...actions: readonly string[]) =>
   BOTH.flatMap((table) => actions.map((action) => `dynamodb:${action} <${table}.Arn>`));
 
-const READING_CHECKPOINTS = [
+const READ_OBJECTS = [
   "s3:GetObject <AppCheckpoints.Arn>/shop/chk-*",
   "s3:GetObject <AppCheckpoints.Arn>/shop/generations/*",
   "s3:GetObject <AppCheckpoints.Arn>/shop/redrive/*",
-  listing("shop/chk-*", "shop/generations/*", "shop/redrive/*"),
 ];
 
 const MAPPING = (name: string) =>
@@ -101,7 +100,10 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
   AppCoordinatorRole: [
     ...CONTROL,
     ...onBoth("BatchGetItem", "BatchWriteItem", "DeleteItem", "Scan"),
-    ...READING_CHECKPOINTS,
+    ...READ_OBJECTS,
+    "s3:GetObject <AppCheckpoints.Arn>/shop/dead-letters/*",
+    "s3:PutObject <AppCheckpoints.Arn>/shop/redrive/*",
+    listing("shop/chk-*", "shop/dead-letters/*", "shop/generations/*", "shop/redrive/*"),
     "s3:DeleteObject <AppCheckpoints.Arn>/shop/chk-*",
     "s3:PutObject <AppCheckpoints.Arn>/shop/chk-*",
     "s3:PutObject <AppCheckpoints.Arn>/shop/generations/*",
@@ -117,7 +119,8 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
   ],
   AppRestoreRole: [
     ...CONTROL,
-    ...READING_CHECKPOINTS,
+    ...READ_OBJECTS,
+    listing("shop/chk-*", "shop/generations/*", "shop/redrive/*"),
     ...LOOKING,
     "lambda:InvokeFunction <AppCoordinator.Arn>",
     ...logs("AppRestore"),

@@ -133,6 +133,7 @@ describe("the bucket", () => {
     expect(writers.Resource.map(spelt)).toEqual([
       "<AppCheckpoints.Arn>/shop/chk-*",
       "<AppCheckpoints.Arn>/shop/generations/*",
+      "<AppCheckpoints.Arn>/shop/redrive/*",
     ]);
     expect(Object.keys(writers.Condition)).toEqual(["ArnNotEquals"]);
     expect(writers.Condition.ArnNotEquals["aws:PrincipalArn"].map(spelt)).toEqual([

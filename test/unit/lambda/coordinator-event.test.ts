@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { triggerOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
+import { wishOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
 
 describe("what the coordinator is invoked with", () => {
   test.each([
@@ -10,8 +10,11 @@ describe("what the coordinator is invoked with", () => {
     [{ checkpoint: true }, { trigger: {} }],
     [{ savepoint: "v2" }, { trigger: { savepoint: "v2" } }],
     [{ checkpoint: true, savepoint: "v2" }, { trigger: { savepoint: "v2" } }],
-  ])("%j is understood", (event, trigger) => {
-    expect(triggerOf(event)).toEqual(trigger);
+    [{ redrive: "visits" }, { redrive: { function: "visits" } }],
+    [{ redrive: "visits", all: true }, { redrive: { function: "visits", all: true } }],
+    [{ redrive: "visits", split: "s", position: "1" }, { redrive: { function: "visits", split: "s", position: "1" } }],
+  ])("%j is understood", (event, wish) => {
+    expect(wishOf(event)).toEqual(wish);
   });
 
   test.each([
@@ -21,8 +24,17 @@ describe("what the coordinator is invoked with", () => {
     [{ checkpoint: 42 }],
     [{ checkpoint: false }],
     ["checkpoint"],
+    [{ redrive: "" }],
+    [{ redrive: true }],
+    [{ redrive: "visits", all: false }],
+    [{ redrive: "visits", split: 1 }],
+    [{ redrive: "visits", position: "1" }],
+    [{ redrive: "visits", checkpoint: true }],
+    [{ redrive: "visits", savepoint: "v2" }],
+    [{ split: "s" }],
+    [{ checkpoint: true, all: true }],
   ])("%j is refused, and does not pass for a run of the schedule", (event) => {
-    expect(() => triggerOf(event)).toThrow(expect.objectContaining({ kind: "fix-configuration" }));
-    expect(() => triggerOf(event)).toThrow(/did nothing.*savepoint/);
+    expect(() => wishOf(event)).toThrow(expect.objectContaining({ kind: "fix-configuration" }));
+    expect(() => wishOf(event)).toThrow(/did nothing.*savepoint/);
   });
 });

@@ -49,6 +49,15 @@ describe("invocations", () => {
     await expect(replay({ function: "other", split: "s", generation: 2 })).rejects.toThrow(/name app-log|name log/);
   });
 
+  test("of a function with redriven letters carry the event as a mapping's, and bring the reason of a failure back", async () => {
+    const { redrive } = invokersOf(api.client, deployment);
+    api.answers.push({ body: { batchItemFailures: [{ itemIdentifier: "1" }], reason: "Error: n is -1" } });
+    const event = { Records: [{ eventSource: "tidemark:redrive" }] };
+    expect(await redrive("log", event)).toMatchObject({ reason: "Error: n is -1" });
+    expect(api.invocations).toEqual([{ function: "app-log", type: "RequestResponse", payload: event }]);
+    await expect(redrive("other", event)).rejects.toThrow(/wait for the function other.*name log/);
+  });
+
   test("that wait for nothing say so", async () => {
     api.answers.push({ status: 202 });
     await invokeAndForget(api.client, "app-coordinator", { tidemark: "carry-on" });
