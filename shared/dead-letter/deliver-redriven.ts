@@ -9,6 +9,7 @@
  * - A letter whose own split has not come to it yet is not delivered: the batch would begin, and not end, and a
  *   checkpoint would wait for it.
  */
+import { readControl } from "../control/control-steps.ts";
 import type { ControlStore } from "../control/control-store.ts";
 import { readSplit, type SplitPlace } from "../control/split-steps.ts";
 import type { Clock, Randomness } from "../environment.ts";
@@ -61,8 +62,8 @@ export async function deliverRedriven(
   try {
     for (;;) {
       const item = await readSplit(control, place);
-      // A restore replays it.
-      if (item !== undefined && item !== "unborn" && item.phase !== "RUNNING") return;
+      // A restore replays it. One that is over may have left it so, which the function's Begin mends.
+      if (isReplaying(item) && (await readControl(control))?.phase !== "RUNNING") return;
       const position = item === undefined || item === "unborn" ? BEGINNING : item.position;
       if (reached !== undefined && position > reached)
         observe({ type: "redriven", function: place.function, position });
@@ -85,6 +86,9 @@ export async function deliverRedriven(
     failed(describeThrown(thrown));
   }
 }
+
+const isReplaying = (item: Awaited<ReturnType<typeof readSplit>>): boolean =>
+  item !== undefined && item !== "unborn" && item.phase === "REPLAYING";
 
 const eventOf = ({ source }: RedriveDelivery, records: SourceBatch["records"]): unknown =>
   source.events.toEvent({ split: REDRIVE_SPLIT, records });

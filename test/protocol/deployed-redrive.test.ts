@@ -169,6 +169,31 @@ describe("redriven letters of a deployment", () => {
     await expectFoldedOnce(world);
   });
 
+  it("go on after a restore whose last look at the splits came before the split of theirs was born", async () => {
+    const world = await withRedriven();
+    const deliver = world.invoker();
+    const restorer = world.start();
+    const gate = restorer.pauseAt(({ step }) => step === "finish restore");
+    let restoring: Promise<unknown> | undefined;
+    await world.run(world.main, async (name, event) => {
+      if (restoring === undefined) {
+        world.behaviour = { poison: ["s2"] };
+        restoring = world.restore({ checkpoint: 1 }, { process: restorer });
+        await gate.reached;
+      }
+      return deliver(name, event);
+    });
+    expect(await world.itemOf("redrive")).toMatchObject({ phase: "REPLAYING", position: "" });
+    gate.release();
+    await restoring;
+    expect((await world.control()).phase).toBe("RUNNING");
+    world.behaviour = {};
+    expect(await logOf(world)).toEqual(["s1"]);
+    await world.run();
+    expect(await world.itemOf("redrive")).toMatchObject({ phase: "RUNNING", position: "000000000001" });
+    await expectFoldedOnce(world);
+  });
+
   it("wait for their own split, without a batch that a checkpoint would wait for", async () => {
     const old = await withRedriven();
     // The tables are gone, the bucket is not, and nothing is restored.

@@ -1,7 +1,21 @@
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { wishOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
 
+const runbook = readFileSync(path.resolve(import.meta.dirname, "../../../docs/operations.md"), "utf8");
+
 describe("what the coordinator is invoked with", () => {
+  test("is what the runbook's lines say", () => {
+    const payloads = Array.from(runbook.matchAll(/echo '([^']+)' \| coordinator/g), ([, payload]) => payload ?? "");
+    expect(payloads.map((payload) => Object.keys(JSON.parse(payload))[0]).sort()).toEqual([
+      "checkpoint",
+      "redrive",
+      "savepoint",
+    ]);
+    for (const payload of payloads) expect(wishOf(JSON.parse(payload)), payload).not.toEqual({});
+  });
+
   test.each([
     [undefined, {}],
     [{}, {}],
