@@ -37,15 +37,20 @@ export class Deliveries {
     return this.#all.map(({ cursor, busy }) => `${cursor}${busy?.dead === false ? busy.name : ""}`).join();
   }
 
+  /** Those that go on: once the faults have stopped, one mapping brings everything, and another would repeat it. */
+  get #active(): readonly Delivery[] {
+    return this.#scene.faultless ? this.#all.filter(({ mapping }) => mapping === 0) : this.#all;
+  }
+
   /** Some split is not yet delivered to its end. */
   get areBehind(): boolean {
-    return this.#all.some(({ cursor, split }) => cursor < split.events.length);
+    return this.#active.some(({ cursor, split }) => cursor < split.events.length);
   }
 
   /** @returns whether there was anything to deliver */
   deliverAll(): boolean {
     let any = false;
-    for (const delivery of this.#all) any = this.#deliver(delivery) || any;
+    for (const delivery of this.#active) any = this.#deliver(delivery) || any;
     return any;
   }
 
@@ -71,7 +76,10 @@ export class Deliveries {
       delivery.cursor = Math.max(delivery.cursor, split.expired);
       return false;
     }
-    const to = Math.min(split.arrived, from + this.#scene.choices.below(this.#scene.setup.batchMax));
+    // What is left then is more for a batch with a killer in it to be halved to.
+    const to = this.#scene.faultless
+      ? split.arrived
+      : Math.min(split.arrived, from + this.#scene.choices.below(this.#scene.setup.batchMax));
     if (busy !== undefined) this.#scene.coverage.hit("a batch is delivered again");
     if (mapping > 0) this.#scene.coverage.hit("a batch by a second mapping");
     const records = this.#scene.source.records(split.split, from, to);

@@ -50,7 +50,7 @@ export interface Setup {
   readonly restores: number;
   /** A checkpoint has completed before anything goes wrong. */
   readonly headStart: boolean;
-  /** At the end: a checkpoint though one has completed, and a restore of the latest. */
+  /** Once the faults have stopped: a checkpoint while the rest is delivered, and a restore of the latest after that. */
   readonly lastCheckpoint: boolean;
   readonly lastRestore: boolean;
   readonly duplicates: number;
@@ -148,8 +148,8 @@ export function drawSetup(choices: Choices): Setup {
     checkpoints: batchesOnly ? 0 : forgets ? 3 : one(1, 1, 2, 3),
     restores,
     headStart: restores > 0 && sometimes(0.7),
-    lastCheckpoint: !batchesOnly && sometimes(long ? 0.4 : 0.1),
-    lastRestore: !batchesOnly && sometimes(0.15),
+    lastCheckpoint: !batchesOnly && sometimes(forgets ? 0.5 : 0.15),
+    lastRestore: !batchesOnly && sometimes(0.07),
     duplicates: sometimes(0.3) ? 2 : 0,
     kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
     actions: 3 + choices.below(long ? 10 : 7),
