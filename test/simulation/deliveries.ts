@@ -37,20 +37,18 @@ export class Deliveries {
     return this.#all.map(({ cursor, busy }) => `${cursor}${busy?.dead === false ? busy.name : ""}`).join();
   }
 
-  /** Those that go on: once the faults have stopped, one mapping brings everything, and another would repeat it. */
-  get #active(): readonly Delivery[] {
-    return this.#scene.faultless ? this.#all.filter(({ mapping }) => mapping === 0) : this.#all;
-  }
-
-  /** Some split is not yet delivered to its end. */
+  /** Some split is not yet delivered to its end; by the first mapping, as another only repeats what that has brought. */
   get areBehind(): boolean {
-    return this.#active.some(({ cursor, split }) => cursor < split.events.length);
+    return this.#all.some(({ cursor, mapping, split }) => mapping === 0 && cursor < split.events.length);
   }
 
-  /** @returns whether there was anything to deliver */
+  /** @returns whether there was anything to deliver for the first mapping */
   deliverAll(): boolean {
     let any = false;
-    for (const delivery of this.#active) any = this.#deliver(delivery) || any;
+    for (const delivery of this.#all) {
+      const delivers = this.#deliver(delivery);
+      any ||= delivers && delivery.mapping === 0;
+    }
     return any;
   }
 

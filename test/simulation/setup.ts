@@ -153,7 +153,7 @@ export function drawSetup(choices: Choices): Setup {
     duplicates: sometimes(0.3) ? 2 : 0,
     kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
     actions: 3 + choices.below(long ? 10 : 7),
-    eagerness: one(0.1, 0.2, 0.4),
+    eagerness: one(0.2, 0.4, 0.8),
     faultsMax: faults.length === 0 ? 0 : 1 + choices.below(large ? 4 : 3),
     treatment: {
       switching: one(0.05, 0.2, 0.5, 1),
