@@ -44,6 +44,7 @@ interface Habits {
   readonly leavesOver: number;
   readonly endsEarly: number;
   readonly breaksOff: number;
+  readonly conflicts: number;
 }
 
 export class AdapterStores implements WorldStores {
@@ -62,7 +63,7 @@ export class AdapterStores implements WorldStores {
     this.#s3.createBucket(BUCKET);
     this.#watch = new CommandWatch({ dynamodb: this.#dynamodb, prefix: `${PREFIX}/`, watcher, coverage });
     const habit = (probability: number) => (choices.chance(0.5) ? probability : 0);
-    this.#habits = { leavesOver: habit(0.3), endsEarly: habit(0.3), breaksOff: habit(0.1) };
+    this.#habits = { leavesOver: habit(0.3), endsEarly: habit(0.3), breaksOff: habit(0.1), conflicts: habit(0.1) };
     this.truth = this.#adapters(
       async (command) => this.#dynamodb.answer(command),
       async (command) => this.#s3.answer(command),
@@ -96,7 +97,8 @@ export class AdapterStores implements WorldStores {
       }),
       state: new DynamoDBStateBackend({
         ...{ ...surroundings, client, tableOf: (name: string) => `state-${name}` },
-        pageItemsMax: PAGE_ITEMS_MAX,
+        // Two generations of a key stand side by side: of two items, one at the most would be old enough to be removed.
+        pageItemsMax: PAGE_ITEMS_MAX + 1,
       }),
       storage: new S3CheckpointStorage({ ...surroundings, ...place, client: clientOf(s3) }),
     };
@@ -122,6 +124,14 @@ export class AdapterStores implements WorldStores {
   }
 
   #askS3(command: object): object {
+    const { choices, coverage, scheduler } = this.#options;
+    // Conditional puts are too few for the faults of all calls to meet them.
+    const conditional = s3Method(command).refusals === CONFLICTS;
+    if (conditional && scheduler.faultsLeft > 0 && choices.chance(this.#habits.conflicts)) {
+      scheduler.faultsLeft -= 1;
+      coverage.hit(S3_CONFLICT.name);
+      throw S3_CONFLICT.make();
+    }
     return this.#watch.s3(command, () => this.#s3.answer(command, this.#s3Leeway(command)));
   }
 
@@ -131,7 +141,7 @@ export class AdapterStores implements WorldStores {
       const [request] = Object.values(command.input.RequestItems ?? {});
       const count = Array.isArray(request) ? request.length : (request?.Keys?.length ?? 0);
       // Batches of writes are few: only older generations are removed by them.
-      const probability = this.#habits.leavesOver * (Array.isArray(request) ? 3 : 1);
+      const probability = Array.isArray(request) ? 0.9 : this.#habits.leavesOver;
       if (count < 2 || !choices.chance(probability)) return {};
       coverage.hit(Array.isArray(request) ? LEFT_OVER.items : LEFT_OVER.keys);
       return { batchMax: 1 + choices.below(count - 1) };
