@@ -59,7 +59,9 @@ export class AdapterStores implements WorldStores {
     this.#options = options;
     const { choices, coverage, watcher } = options;
     this.#dynamodb.createTable(CONTROL_TABLE, { partition: "pk", sort: "sk" });
-    this.#dynamodb.createTable(STATE_TABLE, STATE_KEY_SCHEMA);
+    // Of sixteen segments, as many as a sweep reads, each has seldom more than one of a history's few keys.
+    const crowded = choices.chance(0.7) ? () => 0 : undefined;
+    this.#dynamodb.createTable(STATE_TABLE, STATE_KEY_SCHEMA, crowded);
     this.#s3.createBucket(BUCKET);
     this.#watch = new CommandWatch({ dynamodb: this.#dynamodb, prefix: `${PREFIX}/`, watcher, coverage });
     const habit = (probability: number) => (choices.chance(0.5) ? probability : 0);
@@ -97,8 +99,7 @@ export class AdapterStores implements WorldStores {
       }),
       state: new DynamoDBStateBackend({
         ...{ ...surroundings, client, tableOf: (name: string) => `state-${name}` },
-        // Two generations of a key stand side by side: of two items, one at the most would be old enough to be removed.
-        pageItemsMax: PAGE_ITEMS_MAX + 1,
+        pageItemsMax: PAGE_ITEMS_MAX,
       }),
       storage: new S3CheckpointStorage({ ...surroundings, ...place, client: clientOf(s3) }),
     };

@@ -48,8 +48,8 @@ export class MemoryDynamoDB {
   }
 
   /** @throws ResourceInUseException */
-  createTable(name: string, key: Key): void {
+  createTable(name: string, key: Key, hash?: (partition: string) => number): void {
     if (this.#tables.has(name)) throw tableExists(name);
-    this.#tables.set(name, new MemoryTable(name, key));
+    this.#tables.set(name, new MemoryTable(name, key, hash));
   }
 }

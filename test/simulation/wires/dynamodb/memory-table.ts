@@ -38,13 +38,16 @@ export const HISTORY_WRITES_MAX = 64;
 export class MemoryTable implements TableView {
   readonly name: string;
   readonly key: Key;
+  readonly hash: (partition: string) => number;
   readonly #ordered: Entry[] = [];
   readonly #byPlace = new Map<string, Map<string, Entry>>();
   readonly #history: { readonly place: Place; readonly before: Entry | undefined }[] = [];
 
-  constructor(name: string, key: Key) {
+  /** @param hash - of a partition key, below {@link HASHES} */
+  constructor(name: string, key: Key, hash: (partition: string) => number = hashOf) {
     this.name = name;
     this.key = key;
+    this.hash = hash;
   }
 
   get size(): number {
@@ -60,19 +63,19 @@ export class MemoryTable implements TableView {
     const before = this.get(place);
     this.#history.push({ place, before });
     if (this.#history.length > HISTORY_WRITES_MAX) this.#history.shift();
-    this.#put(place, now && { hash: hashOf(place.partition), ...place, ...now });
+    this.#put(place, now && { hash: this.hash(place.partition), ...place, ...now });
   }
 
   *after(place: Place | { readonly hash: number }): Iterable<Entry> {
     const from =
-      "hash" in place ? { hash: place.hash, partition: "", sort: "" } : { hash: hashOf(place.partition), ...place };
+      "hash" in place ? { hash: place.hash, partition: "", sort: "" } : { hash: this.hash(place.partition), ...place };
     for (let at = this.#firstAbove(from); at < this.#ordered.length; at++) yield this.#ordered[at] as Entry;
   }
 
   /** The table as it was `writes` writes ago, or as long ago as is remembered. */
   ago(writes: number): TableView {
     if (writes === 0) return this;
-    const older = new MemoryTable(this.name, this.key);
+    const older = new MemoryTable(this.name, this.key, this.hash);
     for (const entry of this.#ordered) older.#put(entry, entry);
     for (const { place, before } of this.#history.slice(-writes).reverse()) older.#put(place, before);
     return older;
@@ -80,7 +83,7 @@ export class MemoryTable implements TableView {
 
   #put(place: Place, entry: Entry | undefined): void {
     const before = this.get(place);
-    const at = this.#firstAbove({ hash: hashOf(place.partition), ...place });
+    const at = this.#firstAbove({ hash: this.hash(place.partition), ...place });
     if (before !== undefined) this.#ordered.splice(at - 1, 1, ...(entry === undefined ? [] : [entry]));
     else if (entry !== undefined) this.#ordered.splice(at, 0, entry);
     const partition = this.#byPlace.get(place.partition);

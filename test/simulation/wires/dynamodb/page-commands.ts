@@ -4,7 +4,7 @@ import type { Item } from "./attribute-rules.ts";
 import { checkCondition, holds, parseCondition } from "./condition-expression.ts";
 import type { Placeholders } from "./expression-reader.ts";
 import { UnknownToTheWire, validation } from "./failures.ts";
-import { type Entry, HASHES, hashOf, type MemoryTable, type Place } from "./memory-table.ts";
+import { type Entry, HASHES, type MemoryTable, type Place } from "./memory-table.ts";
 import { knownCommand, type Leeway, placeholdersOf, placeOf, projectionOf, viewOf } from "./request-parts.ts";
 
 /** A page ends before the item that would take it beyond. */
@@ -44,7 +44,7 @@ const scan = knownCommand<ScanCommandInput>(
     placeholders.checkAllUsed();
     const segment = segmentOf(input);
     const start = startOf(table, input.ExclusiveStartKey);
-    if (start !== undefined && !segment.has(hashOf(start.partition))) {
+    if (start !== undefined && !segment.has(table.hash(start.partition))) {
       throw validation(
         "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment.",
       );
