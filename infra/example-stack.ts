@@ -35,7 +35,7 @@ export class ExampleStack extends Stack {
       app,
       module,
       // Flights share some 200 airports: the larger a batch, the more of them share a write.
-      sources: { flights: fromKinesis(stream, { batchSize: 1_000 }) },
+      sources: { flights: fromKinesis(stream, { batchSize: 5_000 }) },
       tables: kept,
       ...(existing?.bucket === undefined ? { checkpoints: kept } : {}),
       ...(existing === undefined ? {} : { existing }),

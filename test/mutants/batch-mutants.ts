@@ -192,7 +192,8 @@ export const batchMutants: readonly Mutant[] = [
     name: "tried-tail-forgotten",
     breaks: "what was tried and then given up by the source is passed without a hole",
     rule: "the same write sets `holes += (position, attemptedTo]`, `position = attemptedTo` ◆.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/deliveries.test.ts",
     edits: [
       inFile(
         "shared/control/begin.ts",
@@ -286,7 +287,8 @@ export const batchMutants: readonly Mutant[] = [
     name: "born-running",
     breaks: "a split is born RUNNING, whatever phase control is in",
     rule: "reads control AFTER it saw the item unborn, and births it into exactly that ◆.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/births.test.ts",
     edits: [inFile("shared/control/split-steps.ts", 'assign("phase", control.phase),', 'assign("phase", "RUNNING"),')],
   },
   {

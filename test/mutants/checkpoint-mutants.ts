@@ -72,7 +72,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "tail-given-up-unseen",
     breaks: "a tail that expired becomes a hole whatever a batch has done since it was looked at",
     rule: "conditional on the `position`, `attemptedTo` and `gen` that were read ◆",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/deliveries.test.ts",
     edits: [
       inFile(
         "shared/control/split-steps.ts",
@@ -111,7 +112,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "overtaken-coordinator-goes-on",
     breaks: "a coordinator takes the epoch it finds for its own, whatever number control is at",
     rule: "A coordinator that reads `control.epoch != n` stops ◆.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/outcome.test.ts",
     edits: [
       inFile(
         "shared/checkpoint/checkpoint-run.ts",
