@@ -14,19 +14,6 @@ export const adapterMutants: readonly Mutant[] = [
     edits: [inFile("shared/dynamodb/batch-get.ts", "left = unprocessed;", "left = [];")],
   },
   {
-    name: "state-read-eventually",
-    breaks: "keys are loaded with eventually consistent reads",
-    rule: "load the keys' items (BatchGetItem, strong;",
-    world: "adapters",
-    edits: [
-      inFile(
-        "shared/dynamodb/batch-get.ts",
-        "{ Keys: left, ConsistentRead: true }",
-        "{ Keys: left, ConsistentRead: false }",
-      ),
-    ],
-  },
-  {
     name: "last-page-of-a-scan-ignored",
     breaks: "the page of a scan that names no next one is left out",
     rule: "scan each state table (parallel slices, strong reads), take each item's image at cut `n`",

@@ -219,7 +219,8 @@ export const batchMutants: readonly Mutant[] = [
     name: "born-fresh",
     breaks: "a handler births a split as if nothing of it had been there before",
     rule: "◆ At its beginning (born, or flipped there) a split is fresh since the arrival of the first record that is there",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
     edits: [inFile("shared/control/begin.ts", "Math.max(oldestSafe, firstArrivalTimeMs)", "nowMs")],
   },
   {
@@ -254,7 +255,8 @@ export const batchMutants: readonly Mutant[] = [
     name: "left-replaying",
     breaks: "a split that was born while a restore ended is refused for ever",
     rule: "it sets the split RUNNING and begins again ◆ (a split born while a restore ended).",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/births.test.ts",
     edits: [inFile("shared/control/begin.ts", "if (await leftReplaying(store, step, split)) continue;", "")],
   },
   {
@@ -439,7 +441,8 @@ export const batchMutants: readonly Mutant[] = [
     name: "overtaken-counts-a-try",
     breaks: "an attempt that was overtaken in the user's code may not say that it lives",
     rule: "◆ It takes back its own mark whoever has the split by now: an attempt that was overtaken did not die.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/poison.test.ts",
     edits: [
       inFile(
         "shared/control/split-steps.ts",

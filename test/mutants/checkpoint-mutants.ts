@@ -32,7 +32,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "stale-coordinator-asks",
     breaks: "a coordinator asks for its barrier whatever was asked for since, and of whichever generation",
     rule: "`pendingEpoch = n`, only if it is less and `gen = g` ◆.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/outcome.test.ts",
     edits: [
       inFile(
         "shared/control/split-steps.ts",
@@ -86,12 +87,13 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "expired-tail-waited-for",
     breaks: "a tried tail that the source has dropped keeps its split unclean for ever",
     rule: "An unclean split whose source holds no record in `(position, attemptedTo]` any more is moved too",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/deliveries.test.ts",
     edits: [
       inFile(
         "shared/checkpoint/cut.ts",
         'if (!checkTail || !(await tailHasExpired(resources, place, seen))) return "visited";',
-        'if (checkTail || !(await tailHasExpired(resources, place, seen))) return "visited";',
+        'if (!checkTail || seen !== undefined) return "visited";',
       ),
     ],
   },
@@ -156,19 +158,6 @@ export const checkpointMutants: readonly Mutant[] = [
     ],
   },
   {
-    name: "progress-overwritten",
-    breaks: "of two writers of a slice both have their part counted",
-    rule: "parts whose names carry the writer's token",
-    world: "ports",
-    edits: [
-      inFile(
-        "shared/checkpoint/slice-progress.ts",
-        'conditions: [read.v === undefined ? missing("v") : compare("v", "=", read.v)],',
-        "conditions: [],",
-      ),
-    ],
-  },
-  {
     name: "losing-put-believed",
     breaks: "who finds the address taken goes by what it wanted to write there",
     rule: "**The object at the manifest's address decides** ◆",
@@ -211,19 +200,6 @@ export const checkpointMutants: readonly Mutant[] = [
         "shared/control/split-steps.ts",
         'set: [assign("resolved", step.n)],',
         'set: [assign("resolved", step.n + 1)],',
-      ),
-    ],
-  },
-  {
-    name: "newer-barrier-dropped",
-    breaks: "a stalled coordinator that tells splits an older outcome takes the barrier of a newer checkpoint with it",
-    rule: "`barriers` at or before `resolved` are dropped",
-    world: "ports",
-    edits: [
-      inFile(
-        "shared/control/split-steps.ts",
-        "(epoch) => Number(epoch) <= step.n);",
-        "(epoch) => Number(epoch) <= step.n + 1);",
       ),
     ],
   },
@@ -289,7 +265,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "holes-after-the-cut",
     breaks: "a manifest has holes that lie after its cut",
     rule: "The manifest has positions `barriers[n]`, holes, ended splits",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/poison.test.ts",
     edits: [
       inFile(
         "shared/checkpoint/split-cut.ts",
@@ -302,7 +279,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "tombstone-not-covered",
     breaks: "a tombstone goes though an event at or after its marks may still be on its way",
     rule: "◆ all its `applied` positions are at or before those of a completed checkpoint",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/tombstones.test.ts",
     edits: [
       inFile(
         "shared/checkpoint/coverage.ts",
@@ -315,7 +293,8 @@ export const checkpointMutants: readonly Mutant[] = [
     name: "tombstone-covered-too-young",
     breaks: "the checkpoint that covers tombstones may be younger than an invocation",
     rule: "that is itself older than the longest invocation plus an hour.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/tombstones.test.ts",
     edits: [
       inFile(
         "shared/checkpoint/coverage.ts",

@@ -19,14 +19,16 @@ export const restoreMutants: readonly Mutant[] = [
     name: "late-restore-record",
     breaks: "a restore is recorded over one that was recorded since control was read",
     rule: "on the `maxGen` that was read ◆: `phase = REPLAYING`",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
     edits: [inFile("shared/control/control-steps.ts", 'compare("maxGen", "=", step.maxGenRead),', "")],
   },
   {
     name: "target-used-twice",
     breaks: "a restore that takes another one's place fills the same generation",
     rule: "`restore` = a new token and its plan: fresh for every attempt, reruns too ◆.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
     edits: [
       inFile(
         "shared/restore/restore.ts",
@@ -44,7 +46,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "load-overwrites",
     breaks: "a load writes over what is in the generation already",
     rule: "Load every part into generation `target` with PutItem `attribute_not_exists` ◆",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
     edits: [
       inFile(
         "shared/restore/load.ts",
@@ -81,7 +84,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "no-births-before-the-flip",
     breaks: "splits of the manifest that have no item yet are left unborn until their first event",
     rule: "◆ Before the flip every split of the manifest that has no item yet is born, by the rule of §4.",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/births.test.ts",
     edits: [
       inFile(
         "shared/restore/hold-splits.ts",
@@ -95,7 +99,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "spoiled-generation-goes-live",
     breaks: "a part that was altered under the load is not noted, and loading goes on",
     rule: "◆ A part that turns out altered while it is loaded spoils generation `target`",
-    world: "ports",
+    world: "suite",
+    suite: "test/unit/restore/pre-flight.test.ts",
     edits: [inFile("shared/restore/load.ts", "await noteDamage(control, target);", 'return "done";')],
   },
   {
@@ -154,7 +159,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "replay-past-until",
     breaks: "a replay goes on past `until`",
     rule: "Replay `(B(n,s), until[s]]` of each split by the event functions themselves",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
     edits: [
       inFile(
         "shared/batch/replay-split.ts",
@@ -185,7 +191,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "superseded-restore-ends",
     breaks: "a restore that was superseded sets control RUNNING all the same",
     rule: "only if it is REPLAYING and `gen = target = maxGen` ◆",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
     edits: [
       inFile(
         "shared/control/control-steps.ts",
@@ -198,7 +205,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "children-before-parents",
     breaks: "a split is replayed beside its parents",
     rule: "parents before children",
-    world: "ports",
+    world: "suite",
+    suite: "test/unit/restore/restore-races.test.ts",
     edits: [
       inFile(
         "shared/restore/replay-splits.ts",
@@ -218,7 +226,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "redriven-though-folded",
     breaks: "a dead letter is folded though its record was tried afresh with success",
     rule: "It is folded only while its record is a hole of the split it came from",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/redrive.test.ts",
     edits: [
       inFile(
         "shared/dead-letter/redrive.ts",
