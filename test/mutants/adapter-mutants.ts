@@ -10,7 +10,8 @@ export const adapterMutants: readonly Mutant[] = [
     name: "unprocessed-keys-ignored",
     breaks: "keys that BatchGetItem left unprocessed count as keys without an item",
     rule: "load the keys' items (BatchGetItem, strong;",
-    world: "adapters",
+    world: "suite",
+    suite: "test/unit/dynamodb/dynamodb-access.test.ts",
     edits: [inFile("shared/dynamodb/batch-get.ts", "left = unprocessed;", "left = [];")],
   },
   {

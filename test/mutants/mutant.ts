@@ -1,8 +1,8 @@
 /** A deliberate break of the production code, as data. */
 
 /**
- * Who can tell. The simulator: at the ports, or under the adapters of DynamoDB and S3. A suite of `test/protocol`: where
- * its histories do not go (restores that are asked for or held, event source mappings).
+ * Who can tell. The simulator: at the ports, or under the adapters of DynamoDB and S3. A suite: where
+ * its histories do not go (restores that are asked for or held, event source mappings), or get to in thousands at best.
  */
 export type MutantWorld = "ports" | "adapters" | "suite";
 

@@ -240,7 +240,8 @@ export const restoreMutants: readonly Mutant[] = [
     name: "redriven-twice",
     breaks: "every entry of a letter is folded, not the one that the letter names",
     rule: "only as the one entry that its letter names",
-    world: "ports",
+    world: "suite",
+    suite: "test/protocol/redrive.test.ts",
     edits: [
       inFile(
         "shared/dead-letter/dead-letter.ts",
