@@ -12,5 +12,9 @@ const sources = mutate(mutant);
 export default defineConfig({
   root,
   plugins: [{ name: "mutant", load: (id) => sources.get(relative(root, id).replaceAll("\\", "/")) }],
-  test: { include: ["test/protocol/**/*.test.ts", "test/unit/**/*.test.ts"], testTimeout: 60_000, typecheck: { enabled: false } },
+  test: {
+    include: ["test/protocol/**/*.test.ts", "test/unit/**/*.test.ts"],
+    testTimeout: 60_000,
+    typecheck: { enabled: false },
+  },
 });
