@@ -231,7 +231,8 @@ describe("the example on LocalStack", () => {
     expect(answer).toContain('"outcome":"requested"');
     expect(answer).toContain(`"checkpoint":${lastGood}`);
     expect(await said('echo "{\\"before\\":\\"$BROKEN\\"}" | restore')).toContain('"outcome":"under-way"');
-    await waitUntil("the end of the restore", { timeoutMs: WAIT_MS, pollMs: 2_000 }, async () =>
+    // Each look starts the AWS CLI twice: seconds of a processor that what is waited for could use.
+    await waitUntil("the end of the restore", { timeoutMs: WAIT_MS, pollMs: 8_000 }, async () =>
       (await said(`echo '{"status":true}' | restore`)).includes('"phase":"finished"'),
     );
     expect(stream.arrived).toBeLessThan(stream.flights);
