@@ -94,6 +94,13 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
   ],
   "a poison record skipped": [["poison", "that was skipped before a later record of its key was written"]],
   "a tombstone covered late": [["tombstones", "that is covered late stays"]],
+  "redriven letters of a deployment": [
+    ["deployed-redrive", "a coordinator that delivers redriven letters and takes a checkpoint"],
+    ["deployed-redrive", "held at every call while another does all of it: the same"],
+    ["deployed-redrive", "held at every call while a checkpoint from before the letter is restored: the same"],
+    ["deployed-redrive", "wait while a restore runs or is held"],
+    ["deployed-redrive", "wait for their own split, without a batch that a checkpoint would wait for"],
+  ],
   "a restore that is asked for": [
     ["requested-restores", "crash between any two calls of a restore that is asked for"],
     ["requested-restores", "takes the place of another that is still being checked"],
