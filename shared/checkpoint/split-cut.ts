@@ -13,15 +13,16 @@ export interface SplitCut extends SplitPlace {
 }
 
 /**
- * The holes of the cut at `position`. A dead letter after the cut may have widened the hole that ended at it: such a
- * hole is cut too, and how many of its records lie before the cut nobody knows any more.
+ * The holes of the cut at `position`. A hole that reaches beyond it is cut too ◆, and how many of its records lie before the
+ * cut nobody knows any more: a dead letter after the cut may have widened the hole that ended at it; and where a tried batch
+ * expired, one hole reaches up to the record that came next, while the barrier stands where the batch had ended.
  */
 export function holesAtCut(holes: readonly Hole[], position: Position): Hole[] {
   const within: Hole[] = [];
   for (const hole of holes) {
     if (holeIsWithin(hole, position)) within.push(hole);
-    else if (hole.cause === "dead-letter" && isInHole(hole, position)) {
-      const { records: _both, ...bounds } = hole;
+    else if (isInHole(hole, position)) {
+      const { records: _both, before: _beyond, ...bounds } = hole;
       within.push({ ...bounds, to: position });
     }
   }

@@ -276,6 +276,20 @@ export const checkpointMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "hole-beyond-the-cut-left-out",
+    breaks: "a hole that an expired batch left around the cut is not in the manifest",
+    rule: "◆ Of a hole that reaches beyond the split's position in the cut, the manifest has the part up to that position.",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [
+      inFile(
+        "shared/checkpoint/split-cut.ts",
+        "else if (isInHole(hole, position)) {",
+        'else if (hole.cause === "dead-letter" && isInHole(hole, position)) {',
+      ),
+    ],
+  },
+  {
     name: "tombstone-not-covered",
     breaks: "a tombstone goes though an event at or after its marks may still be on its way",
     rule: "◆ all its `applied` positions are at or before those of a completed checkpoint",

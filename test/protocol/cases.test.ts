@@ -88,6 +88,7 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
   "a tried batch expires in part": [
     ["expiry", "in part: the hole is noted"],
     ["expiry", "whole: the hole reaches"],
+    ["expiry", "whole while a checkpoint waits"],
     ["expiry", "with nothing after it: the coordinator notes it"],
     ["expiry", "for a quiet shard older than the retention"],
     ["expiry", "records come and expire unseen, and then the coordinator looks"],

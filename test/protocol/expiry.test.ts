@@ -58,6 +58,24 @@ describe("a tried batch expires", () => {
     await expectPromise(world);
   });
 
+  it("whole while a checkpoint waits: the cut where the batch had ended has its part of the hole", async () => {
+    const world = hourly("abcabcabc");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    await dieIn(world, 3, 4);
+    moveTo(world, 30);
+    const asking = world.start((call) => (call.step === "ask s" ? "dies after" : undefined));
+    await settled(world.coordinate({ request: {}, process: asking }));
+    await world.deliver("s", 7, 8);
+    expect(await world.coordinate()).toMatchObject({ outcome: "completed", checkpoint: 1 });
+    expect((await readManifestOf(world, 1)).functions[0]?.splits[0]).toMatchObject({
+      position: at(4),
+      holes: [{ cause: "expired", after: at(2), to: at(4) }],
+    });
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(7) }]);
+    await expectPromise(world);
+  });
+
   it("with nothing after it: the coordinator notes it, and checkpoints go on", async () => {
     const world = hourly("abcab");
     moveTo(world, 3);
