@@ -1,6 +1,7 @@
 /** `tidemark dead-letters`: the records that were given up, and the way back for them. */
 import type { Command } from "commander";
-import { functionOf, openHomeApp } from "../local/open-home-app.ts";
+import { openHomeApp } from "../local/open-home-app.ts";
+import { functionNamed } from "../shared/app/app-description.ts";
 import { listDeadLetters } from "../shared/dead-letter/dead-letter.ts";
 import { putBackLetters } from "../shared/dead-letter/put-back.ts";
 import { systemClock } from "../shared/environment.ts";
@@ -53,7 +54,7 @@ export function addDeadLetters(program: Command): void {
 async function list(name: string | undefined, options: CommonOptions): Promise<undefined> {
   const app = openHomeApp(options.home);
   try {
-    if (name !== undefined) functionOf(app.settings, name);
+    if (name !== undefined) functionNamed(app.settings.app, name);
     let count = 0;
     for await (const letter of listDeadLetters(await app.storage(), name)) {
       count += 1;
@@ -82,7 +83,7 @@ async function redrive(name: string, { home, json, split, position, all }: Redri
       ...(position === undefined ? {} : { position }),
       ...(all === undefined ? {} : { all }),
     };
-    const description = functionOf(app.settings, name);
+    const description = functionNamed(app.settings.app, name);
     const { redriven } = await putBackLetters(await app.storage(), description, choice, { clock: systemClock });
     if (json === true) printJson({ function: name, redriven });
     else print(redriven === 0 ? "There is nothing to put back." : `${redriven} records were put back.`);

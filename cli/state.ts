@@ -1,9 +1,10 @@
 /** `tidemark state get`: the working state as it is now. */
 import { once } from "node:events";
 import type { Command } from "commander";
-import { functionOf, type HomeApp, openHomeApp } from "../local/open-home-app.ts";
+import { type HomeApp, openHomeApp } from "../local/open-home-app.ts";
 import { type KeyState, readState, readStatePage, type StatePage } from "../local/read-states.ts";
 import { askRun } from "../local/run-control.ts";
+import { functionNamed } from "../shared/app/app-description.ts";
 import {
   type CommonOptions,
   conclude,
@@ -40,7 +41,7 @@ export function addState(program: Command): void {
 async function get(name: string, key: string | undefined, options: CommonOptions): Promise<Ending> {
   const app = openHomeApp(options.home);
   try {
-    functionOf(app.settings, name);
+    functionNamed(app.settings.app, name);
     if (key === undefined) {
       await printAll(app, name);
       return { exitCode: 0 };

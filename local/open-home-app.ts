@@ -1,5 +1,4 @@
 /** What the commands beside `run` work on: the app, the stores and the sources of a home, as its last run left them. */
-import { TidemarkError } from "../shared/errors.ts";
 import { type OpenedResources, openResources, openStores, type Stores } from "../shared/lambda/open-resources.ts";
 import type { CheckpointStorage } from "../shared/storage/checkpoint-storage.ts";
 import { openCheckpointStorage } from "../shared/storage/open-storage.ts";
@@ -76,16 +75,6 @@ export function openHomeApp(folder: string | undefined, observe: EngineObserver 
       for (const close of closers) await close();
     },
   };
-}
-
-/** The function of that name. @throws TidemarkError `fix-configuration` naming those that there are */
-export function functionOf(settings: HomeSettings, name: string): HomeSettings["app"]["functions"][number] {
-  const found = settings.app.functions.find((description) => description.name === name);
-  if (found !== undefined) return found;
-  throw new TidemarkError(
-    "fix-configuration",
-    `The app ${settings.app.name} has no function ${JSON.stringify(name)}; it has ${settings.app.functions.map((description) => description.name).join(", ")}.`,
-  );
 }
 
 function once<Result>(make: () => Promise<Result>): () => Promise<Result> {

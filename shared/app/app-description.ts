@@ -2,6 +2,7 @@
  * What the parts that run no user code (coordinator, snapshot, restore, CLI) know of an app: data alone, every
  * default filled in. Made from the app module by `describeApp`; carried in settings.
  */
+import { TidemarkError } from "../errors.ts";
 import { stateVersionOf } from "../function/upgrade-image.ts";
 import type { AppDefinition, CheckpointingMode, FunctionBinding } from "./define-app.ts";
 
@@ -54,4 +55,14 @@ function describeFunction({ function: definition, source, startFrom }: FunctionB
     stateVersion: stateVersionOf(definition),
     ...(startFrom instanceof Date ? { startTimeMs: startFrom.getTime() } : {}),
   };
+}
+
+/** The function of that name. @throws TidemarkError `fix-configuration` naming those that there are */
+export function functionNamed({ name: app, functions }: AppDescription, name: string): FunctionDescription {
+  const found = functions.find((description) => description.name === name);
+  if (found !== undefined) return found;
+  throw new TidemarkError(
+    "fix-configuration",
+    `The app ${app} has no function ${JSON.stringify(name)}; it has ${functions.map((description) => description.name).join(", ")}.`,
+  );
 }

@@ -1,12 +1,12 @@
 /** What runs in the coordinator function: no user code. Any invocation carries on what another left. */
 import pMap from "p-map";
+import { functionNamed } from "../app/app-description.ts";
 import type { AppResources } from "../app/app-resources.ts";
 import { type CoordinatorReport, runCoordinator } from "../checkpoint/coordinator.ts";
 import type { Workers } from "../checkpoint/work.ts";
 import { readControl } from "../control/control-steps.ts";
 import { deliverRedriven, type RedriveInvoker } from "../dead-letter/deliver-redriven.ts";
 import { type LetterChoice, type PutBack, putBackLetters } from "../dead-letter/put-back.ts";
-import { TidemarkError } from "../errors.ts";
 import { carryOnRequest } from "../restore/ask-for-restore.ts";
 import { carryOnRestore } from "../restore/carry-on.ts";
 import type { EventSourceMappings } from "../restore/event-source-mappings.ts";
@@ -103,10 +103,5 @@ async function putBack(
   { function: name, ...choice }: LetterChoice & { readonly function: string },
   deadlineMs: number,
 ): Promise<PutBack> {
-  const description = app.functions.find((one) => one.name === name);
-  if (description !== undefined) return putBackLetters(storage, description, choice, { clock, deadlineMs });
-  throw new TidemarkError(
-    "fix-configuration",
-    `The app ${app.name} has no function ${JSON.stringify(name)}; it has ${app.functions.map((one) => one.name).join(", ")}.`,
-  );
+  return putBackLetters(storage, functionNamed(app, name), choice, { clock, deadlineMs });
 }
