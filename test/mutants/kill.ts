@@ -61,7 +61,9 @@ function inPlaceOf(sources: ReadonlyMap<string, string>): Plugin {
 const HISTORY_MS_MAX = 60_000;
 
 function run(bundle: string, mutant: Mutant, { firstSeed, histories, timeoutMs }: KillOptions): Promise<Verdict> {
-  const child = spawn(process.execPath, [bundle, mutant.world, String(firstSeed), String(histories)], {
+  // With room for a history's objects to die young, as in `npm run simulate`.
+  const args = ["--min-semi-space-size=16", bundle, mutant.world, String(firstSeed), String(histories)];
+  const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

@@ -37,17 +37,16 @@ export class Deliveries {
     return this.#all.map(({ cursor, busy }) => `${cursor}${busy?.dead === false ? busy.name : ""}`).join();
   }
 
-  /** Some split is not yet delivered to its end; by the first mapping, as another only repeats what that has brought. */
+  /** Some split is not yet delivered to its end by the first mapping. */
   get areBehind(): boolean {
     return this.#all.some(({ cursor, mapping, split }) => mapping === 0 && cursor < split.events.length);
   }
 
-  /** @returns whether there was anything to deliver for the first mapping */
+  /** By the first mapping alone: another only repeats what that brings. @returns whether there was anything */
   deliverAll(): boolean {
     let any = false;
     for (const delivery of this.#all) {
-      const delivers = this.#deliver(delivery);
-      any ||= delivers && delivery.mapping === 0;
+      if (delivery.mapping === 0 && this.#deliver(delivery)) any = true;
     }
     return any;
   }

@@ -37,6 +37,8 @@ interface Options {
 
 interface WorkerReport extends RunReport {
   readonly coverage: readonly (readonly [string, number])[];
+  /** Of its process, while it played. */
+  readonly cpuSeconds: number;
 }
 
 type Said = { readonly histories: number } | { readonly report: WorkerReport };
@@ -94,7 +96,6 @@ async function run(options: Options): Promise<number> {
     : undefined;
   bar?.start(runs, 0);
   const startedAt = performance.now();
-  const cpuBefore = process.cpuUsage();
   const reports = await Promise.all(
     Array.from({ length: workers }, (_, index) => {
       const share = Math.floor(runs / workers) + (index < runs % workers ? 1 : 0);
@@ -107,7 +108,7 @@ async function run(options: Options): Promise<number> {
   );
   bar?.stop();
   const seconds = (performance.now() - startedAt) / 1000;
-  const cpu = process.cpuUsage(cpuBefore);
+  const cpuSeconds = reports.reduce((sum, report) => sum + report.cpuSeconds, 0);
   const coverage = new Coverage();
   for (const report of reports) coverage.add(report.coverage);
   const histories = reports.reduce((sum, report) => sum + report.histories, 0);
@@ -115,7 +116,7 @@ async function run(options: Options): Promise<number> {
   const broken = reports.map((report) => report.broken).find((one) => one !== undefined);
   const missing = broken === undefined ? missingAfter(runs, world, coverage) : [];
   const perSecond = Math.round(histories / seconds);
-  const perCpuSecond = workers === 1 ? Math.round((histories * 1e6) / (cpu.user + cpu.system)) : undefined;
+  const perCpuSecond = Math.round(histories / cpuSeconds);
   if (json) {
     console.log(
       JSON.stringify({
@@ -131,9 +132,8 @@ async function run(options: Options): Promise<number> {
     console.log(coverageTable(coverage));
     if (missing.length > 0) console.log(`No history came to: ${missing.join(", ")}.`);
   } else await tellBroken(broken, world);
-  const cpuRate = perCpuSecond === undefined ? "" : `, ${perCpuSecond} a second of CPU`;
   console.log(
-    `${histories} histories, ${calls} calls, ${broken === undefined ? 0 : 1} violations; ${perSecond} histories a second${cpuRate}.`,
+    `${histories} histories, ${calls} calls, ${broken === undefined ? 0 : 1} violations; ${perSecond} histories a second, ${perCpuSecond} a second of CPU (Node ${process.versions.node}).`,
   );
   return broken === undefined && missing.length === 0 ? 0 : 1;
 }
@@ -173,8 +173,10 @@ type Part = { readonly world: WorldName; readonly firstSeed: number; readonly ru
 
 async function inProcess({ world, ...part }: Part, onProgress: (histories: number) => void): Promise<WorkerReport> {
   const coverage = new Coverage();
+  const before = process.cpuUsage();
   const report = await runHistories({ ...WORLDS[world].options, ...part, coverage, onProgress });
-  return { ...report, coverage: [...coverage.counts] };
+  const { user, system } = process.cpuUsage(before);
+  return { ...report, coverage: [...coverage.counts], cpuSeconds: (user + system) / 1e6 };
 }
 
 function inWorker(part: Part, onMore: (histories: number) => void): Promise<WorkerReport> {
