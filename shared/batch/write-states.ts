@@ -9,9 +9,9 @@
  * - States are checked before any is written: nothing from the record on that made one unfit is written.
  * - A record at which the user's code throws in a second fold ends the batch there: nothing after it is written any more.
  */
-import pMap from "p-map";
 import type { Clock, Randomness } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
+import { forEach } from "../for-each.ts";
 import { isNewerStateVersion } from "../function/upgrade-image.ts";
 import type { Position } from "../source/position.ts";
 import { laterOf } from "../source/position.ts";
@@ -64,10 +64,8 @@ export async function writeStates(
     items.push(item);
   }
   const work: Writing = { scope, folds, items, progress, faults: [] };
-  await pMap(
-    unfinished(work),
-    ([fold, attempt]) => finishKey(scope, fold, attempt, progress).catch((fault) => giveUp(work, fold, fault)),
-    { concurrency: WRITES_IN_FLIGHT_MAX },
+  await forEach(unfinished(work), WRITES_IN_FLIGHT_MAX, ([fold, attempt]) =>
+    finishKey(scope, fold, attempt, progress).catch((fault) => giveUp(work, fold, fault)),
   );
   if (work.faults.length > 0) throw work.faults[0];
   return progress;

@@ -85,74 +85,72 @@ interface Place {
   readonly ancestors: readonly object[];
 }
 
+const defect = ({ root, segments }: Place, what: string, wayOut: string): JsonDefect => ({
+  path: jsonPath(root, segments),
+  what,
+  wayOut,
+});
+
 function explain(value: unknown, place: Place): JsonDefect | undefined {
-  const defect = (what: string, wayOut: string): JsonDefect => ({
-    path: jsonPath(place.root, place.segments),
-    what,
-    wayOut,
-  });
   switch (typeof value) {
     case "string":
       return isWellFormed(value)
         ? undefined
-        : defect("is text with a lone surrogate, which UTF-8 cannot hold", "Store text.toWellFormed().");
+        : defect(place, "is text with a lone surrogate, which UTF-8 cannot hold", "Store text.toWellFormed().");
     case "number":
-      return explainNumber(value, defect);
+      return explainNumber(value, place);
     case "boolean":
       return undefined;
     case "undefined":
-      return defect("is undefined", "Store null, or leave the property out.");
+      return defect(place, "is undefined", "Store null, or leave the property out.");
     case "bigint":
-      return defect("is a bigint", "Store a number, or a string where it may exceed Number.MAX_SAFE_INTEGER.");
+      return defect(place, "is a bigint", "Store a number, or a string where it may exceed Number.MAX_SAFE_INTEGER.");
     case "function":
-      return defect("is a function", "Store data alone; keep functions outside the state.");
+      return defect(place, "is a function", "Store data alone; keep functions outside the state.");
     case "symbol":
-      return defect("is a symbol", "Store a string.");
+      return defect(place, "is a symbol", "Store a string.");
   }
-  return value === null ? undefined : explainNested(value as object, place, defect);
+  return value === null ? undefined : explainNested(value as object, place);
 }
 
-type MakeDefect = (what: string, wayOut: string) => JsonDefect;
-
-function explainNested(value: object, place: Place, defect: MakeDefect): JsonDefect | undefined {
+function explainNested(value: object, place: Place): JsonDefect | undefined {
   const ancestor = place.ancestors.indexOf(value);
   if (ancestor >= 0) {
     const earlier = jsonPath(place.root, place.segments.slice(0, ancestor));
-    return defect(`refers back to ${earlier} (a cycle)`, "Store an id of what it refers to.");
+    return defect(place, `refers back to ${earlier} (a cycle)`, "Store an id of what it refers to.");
   }
   if (place.ancestors.length >= JSON_DEPTH_MAX) {
     return defect(
+      place,
       `is nested deeper than the ${JSON_DEPTH_MAX} levels that DynamoDB leaves to a state`,
       "Store a flatter shape, or the inner part as a JSON string.",
     );
   }
-  return Array.isArray(value) ? explainArray(value, place, defect) : explainObject(value, place, defect);
+  return Array.isArray(value) ? explainArray(value, place) : explainObject(value, place);
 }
 
-function explainNumber(number: number, defect: MakeDefect): JsonDefect | undefined {
+function explainNumber(number: number, place: Place): JsonDefect | undefined {
   if (isStorableNumber(number)) return undefined;
-  if (!Number.isFinite(number)) return defect(`is ${number}`, "Store a finite number, or null.");
+  if (!Number.isFinite(number)) return defect(place, `is ${number}`, "Store a finite number, or null.");
   return defect(
+    place,
     `is ${number}, out of DynamoDB's range (1E-130 to 9.99E+125, either sign, or 0)`,
     "Round it, or store it as a string.",
   );
 }
 
-function within(place: Place, segment: PropertyKey, parent: object): Place {
-  return {
-    root: place.root,
-    segments: [...place.segments, segment],
-    ancestors: [...place.ancestors, parent],
-  };
-}
+const within = ({ root, segments, ancestors }: Place, segment: PropertyKey, parent: object): Place => ({
+  root,
+  segments: [...segments, segment],
+  ancestors: [...ancestors, parent],
+});
 
-function explainArray(array: readonly unknown[], place: Place, defect: MakeDefect): JsonDefect | undefined {
-  if (Object.getPrototypeOf(array) !== Array.prototype) return explainInstance(array, defect);
+function explainArray(array: readonly unknown[], place: Place): JsonDefect | undefined {
+  if (Object.getPrototypeOf(array) !== Array.prototype) return explainInstance(array, place);
   for (let i = 0; i < array.length; i++) {
     const inside = within(place, i, array);
     if (!Object.hasOwn(array, i)) {
-      const path = jsonPath(inside.root, inside.segments);
-      return { path, what: "is a hole in a sparse array", wayOut: "Fill it with null, or store a plain object." };
+      return defect(inside, "is a hole in a sparse array", "Fill it with null, or store a plain object.");
     }
     const found = explain(array[i], inside);
     if (found !== undefined) return found;
@@ -160,32 +158,26 @@ function explainArray(array: readonly unknown[], place: Place, defect: MakeDefec
   return undefined;
 }
 
-function explainObject(object: object, place: Place, defect: MakeDefect): JsonDefect | undefined {
+function explainObject(object: object, place: Place): JsonDefect | undefined {
   const prototype = Object.getPrototypeOf(object);
-  if (prototype !== Object.prototype && prototype !== null) return explainInstance(object, defect);
+  if (prototype !== Object.prototype && prototype !== null) return explainInstance(object, place);
   for (const name in object) {
     const inside = within(place, name, object);
-    if (!isStorableName(name)) return explainName(name, jsonPath(inside.root, inside.segments));
+    if (!isStorableName(name)) return explainName(name, inside);
     const found = explain((object as Record<string, unknown>)[name], inside);
     if (found !== undefined) return found;
   }
   const [symbol] = Object.getOwnPropertySymbols(object);
   if (symbol === undefined) return undefined;
-  const path = jsonPath(place.root, [...place.segments, symbol]);
-  return { path, what: "has a symbol for its name", wayOut: "Name properties by strings." };
+  return defect(within(place, symbol, object), "has a symbol for its name", "Name properties by strings.");
 }
 
-function explainName(name: string, path: string): JsonDefect {
-  if (name === "")
-    return { path, what: "has an empty name, which DynamoDB refuses", wayOut: "Give the property a name." };
+function explainName(name: string, place: Place): JsonDefect {
+  if (name === "") return defect(place, "has an empty name, which DynamoDB refuses", "Give the property a name.");
   if (name === "__proto__") {
-    return { path, what: "has a name that is not safe to store", wayOut: "Give the property another name." };
+    return defect(place, "has a name that is not safe to store", "Give the property another name.");
   }
-  return {
-    path,
-    what: "has a name with a lone surrogate, which UTF-8 cannot hold",
-    wayOut: "Use name.toWellFormed().",
-  };
+  return defect(place, "has a name with a lone surrogate, which UTF-8 cannot hold", "Use name.toWellFormed().");
 }
 
 const WAYS_OUT: { readonly [className: string]: string } = {
@@ -197,12 +189,16 @@ const WAYS_OUT: { readonly [className: string]: string } = {
   Uint8Array: "Store a base64 string.",
 };
 
-function explainInstance(object: object, defect: MakeDefect): JsonDefect {
+function explainInstance(object: object, place: Place): JsonDefect {
   const className = classNameOf(object);
   const known = Object.hasOwn(WAYS_OUT, className) ? WAYS_OUT[className] : undefined;
   return known === undefined
-    ? defect(`is an instance of ${className}`, "Store a plain object or array of its data: {...instance}, [...array].")
-    : defect(`is a ${className}`, known);
+    ? defect(
+        place,
+        `is an instance of ${className}`,
+        "Store a plain object or array of its data: {...instance}, [...array].",
+      )
+    : defect(place, `is a ${className}`, known);
 }
 
 function classNameOf(object: object): string {

@@ -12,10 +12,10 @@ import {
   PutItemCommand,
   ScanCommand,
 } from "@aws-sdk/client-dynamodb";
-import pMap from "p-map";
 import { BATCH_GET_KEYS_MAX, batchGet } from "../../dynamodb/batch-get.ts";
 import { untilNotThrottled } from "../../dynamodb/dynamodb-access.ts";
 import { TidemarkError } from "../../errors.ts";
+import { forEach } from "../../for-each.ts";
 import { plainKey } from "../../function/name-key.ts";
 import type { AttributeMap } from "../../json/attribute-value.ts";
 import { itemBytes } from "../../json/item-size.ts";
@@ -72,17 +72,13 @@ export class DynamoDBStateBackend implements StateBackend {
       chunks.at(-1)?.push(itemKey(key, gen));
     }
     const loaded = new Map<string, StateItem>();
-    await pMap(
-      chunks,
-      async (chunk) => {
-        const decoded = (await batchGet(this.#options, table, chunk)).map(fromItem);
-        for (const { item, beforeItem } of await withBeforeItems(this.#options, table, decoded)) {
-          loaded.set(item.key, item);
-          if (beforeItem !== undefined) this.#names.remember(item, beforeItem);
-        }
-      },
-      { concurrency: LOAD_CONCURRENCY },
-    );
+    await forEach(chunks, LOAD_CONCURRENCY, async (chunk) => {
+      const decoded = (await batchGet(this.#options, table, chunk)).map(fromItem);
+      for (const { item, beforeItem } of await withBeforeItems(this.#options, table, decoded)) {
+        loaded.set(item.key, item);
+        if (beforeItem !== undefined) this.#names.remember(item, beforeItem);
+      }
+    });
     return loaded;
   }
 
