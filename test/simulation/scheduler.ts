@@ -88,7 +88,6 @@ export interface Treatment {
 
 const CALM: Treatment = { switching: 0.2, faultiness: 0, faults: [], stalling: 0 };
 const SETTLED = Promise.resolve();
-const NEVER = new Promise<never>(() => {});
 
 export class Scheduler {
   readonly waiting: Call[] = [];
@@ -115,7 +114,8 @@ export class Scheduler {
     first?: unknown,
     second?: unknown,
   ): Promise<Answer> {
-    if (process.dead) return NEVER;
+    // One of its own: a promise that all the dead waited for would keep their histories for ever.
+    if (process.dead) return new Promise<never>(() => {});
     return new Promise<Answer>((resolve, reject) => {
       this.waiting.push({ process, method, first, second, run, resolve, reject });
     });
