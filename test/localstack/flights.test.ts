@@ -21,7 +21,7 @@ import { DeployedApp, invoke } from "../support/localstack-utils/deployed-app.ts
 import { withFaultyDynamoDB } from "../support/localstack-utils/faulty-dynamodb.ts";
 import { functionLogs } from "../support/localstack-utils/function-logs.ts";
 import { killFunction } from "../support/localstack-utils/kill-function.ts";
-import { ReaderShell, readmeBlock } from "../support/localstack-utils/reader-shell.ts";
+import { ReaderShell, readmeBlock, shellBlock } from "../support/localstack-utils/reader-shell.ts";
 import { WAIT_MS, waitUntil } from "../support/localstack-utils/wait-until.ts";
 import { withEnvironment } from "../support/localstack-utils/with-environment.ts";
 import { FlightStream, readFirst } from "./flight-stream.ts";
@@ -72,7 +72,7 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "tidemark-flights-"));
   // Of a run that was broken off.
   await destroyStack("TidemarkExample");
-  shell = new ReaderShell({ CDK_REQUIRE_APPROVAL: "never" });
+  shell = new ReaderShell();
 });
 
 afterAll(async () => {
@@ -130,6 +130,8 @@ describe("the example on LocalStack", () => {
     expect(letters.map((letter) => [letter.function, letter.split, letter.position, letter.cause]).sort()).toEqual(
       FUNCTIONS.map((name) => [name, split, position, "refused"]).sort(),
     );
+    const listed = await shell.paste(shellBlock("docs/operations.md", "A poison record"));
+    for (const name of FUNCTIONS) expect(listed).toContain(`dead-letters/${name}/`);
     // The letter is durable before the End that makes its record a hole.
     await waitUntil("a hole of each function", { timeoutMs: WAIT_MS }, async () => {
       for (const name of FUNCTIONS) {
@@ -231,6 +233,7 @@ describe("the example on LocalStack", () => {
     expect(answer).toContain('"outcome":"requested"');
     expect(answer).toContain(`"checkpoint":${lastGood}`);
     expect(await said('echo "{\\"before\\":\\"$BROKEN\\"}" | restore')).toContain('"outcome":"under-way"');
+    expect(await said(`echo '{"befor":"now"}' | restore`)).toContain('"kind":"fix-configuration"');
     // Each look starts the AWS CLI twice: seconds of a processor that what is waited for could use.
     await waitUntil("the end of the restore", { timeoutMs: WAIT_MS, pollMs: 8_000 }, async () =>
       (await said(`echo '{"status":true}' | restore`)).includes('"phase":"finished"'),

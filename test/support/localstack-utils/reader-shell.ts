@@ -6,15 +6,16 @@ import type { Readable, Writable } from "node:stream";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 
-/** The lines of the shell block under a heading of the README. */
-export function readmeBlock(heading: string): string {
-  const readme = readFileSync(path.join(root, "README.md"), "utf8");
-  const section = readme.split(/^#+ /m).find((text) => text.startsWith(`${heading}\n`));
+/** The lines of the shell block under a heading of a page. */
+export function shellBlock(page: "README.md" | "docs/operations.md", heading: string): string {
+  const text = readFileSync(path.join(root, page), "utf8");
+  const section = text.split(/^#+ /m).find((part) => part.startsWith(`${heading}\n`));
   const block = section === undefined ? undefined : /```sh\n([\s\S]*?)```/.exec(section)?.[1];
-  if (block === undefined)
-    throw new Error(`README.md has no shell block under the heading ${JSON.stringify(heading)}.`);
+  if (block === undefined) throw new Error(`${page} has no shell block under the heading ${JSON.stringify(heading)}.`);
   return block;
 }
+
+export const readmeBlock = (heading: string): string => shellBlock("README.md", heading);
 
 export class ReaderShell {
   private readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
@@ -22,11 +23,9 @@ export class ReaderShell {
   private stderr = "";
   private blocks = 0;
 
-  /** @param environment besides this process's: `CI` keeps the CDK from asking */
-  constructor(environment: Readonly<Record<string, string>> = {}) {
+  constructor() {
     this.child = spawn("bash", ["-s"], {
       cwd: root,
-      env: { ...process.env, ...environment },
       stdio: ["pipe", "pipe", "pipe"],
       // A group of its own, so that what it started ends with it.
       detached: true,
