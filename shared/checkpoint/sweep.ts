@@ -11,9 +11,11 @@ import pMap from "p-map";
 import type { AppResources } from "../app/app-resources.ts";
 import type { Control } from "../control/control.ts";
 import { recordSwept } from "../control/control-steps.ts";
+import type { StateScope } from "../state/state-backend.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { type Covered, readCoverage } from "./coverage.ts";
 import { readProgress, type SliceProgress } from "./slice-progress.ts";
+import { readSweep, type SweptSlice, saveSweep } from "./sweep-progress.ts";
 
 const REMOVALS_CONCURRENCY = 16;
 
@@ -84,13 +86,32 @@ async function removeCovered(
  * they are the way back. Goes on at the next call where the deadline cut it off.
  */
 export async function removeOlderGenerations(
-  { app, control: store, state }: AppResources,
+  resources: AppResources,
   control: Control,
   deadlineMs: number,
 ): Promise<void> {
   if (control.sweep !== true || control.coverage?.generation !== control.gen) return;
-  for (const { name } of app.functions) {
-    if (!(await state.removeOlderGenerations({ function: name, generation: control.gen }, deadlineMs))) return;
+  for (const { name } of resources.app.functions) {
+    if (!(await sweepFunction(resources, { function: name, generation: control.gen }, deadlineMs))) return;
   }
-  await recordSwept(store, control.gen);
+  await recordSwept(resources.control, control.gen);
+}
+
+/** @returns false at the deadline, or when another coordinator is on it: what both removed is gone all the same. */
+async function sweepFunction(resources: AppResources, scope: StateScope, deadlineMs: number): Promise<boolean> {
+  const { clock, control, randomness, state } = resources;
+  let progress = await readSweep(control, scope);
+  while (progress.slices.some(({ done }) => !done)) {
+    if (clock.now() >= deadlineMs) return false;
+    const count = progress.slices.length;
+    const page = async (slice: SweptSlice, index: number): Promise<SweptSlice> => {
+      if (slice.done) return slice;
+      const cursor = await state.removeOlderGenerations(scope, { index, count }, slice.cursor);
+      return cursor === undefined ? { done: true } : { cursor, done: false };
+    };
+    const next = { slices: await Promise.all(progress.slices.map(page)), v: randomness.token() };
+    if (!(await saveSweep(control, scope, { read: progress, next }))) return false;
+    progress = next;
+  }
+  return true;
 }

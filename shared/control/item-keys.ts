@@ -42,3 +42,6 @@ export const loadPartition = (generation: number): string => `LOAD#${String(gene
 
 /** The parts of a checkpoint that were read through for a restore that was asked for. */
 export const checkPartition = (token: string): string => `CHECK#${token}`;
+
+/** How far older generations are removed from a function's state. */
+export const sweepKey = (functionName: string): ItemKey => ({ partition: "SWEEP", sort: functionName });

@@ -48,8 +48,13 @@ export interface StateBackend {
     cursor?: string,
   ): AsyncIterable<ScanPage>;
   /**
-   * Removes items of generations below `scope.generation`, until none is left or `deadlineMs` has come.
-   * @returns whether none is left.
+   * Removes what one page of a slice holds of generations below `scope.generation`; the next page goes on after `cursor`.
+   * Items that are written meanwhile, and were a moment before, may stay.
+   * @returns the next page's cursor; undefined after the last page of the slice.
    */
-  removeOlderGenerations(scope: StateScope, deadlineMs: number): Promise<boolean>;
+  removeOlderGenerations(
+    scope: StateScope,
+    slice: { readonly index: number; readonly count: number },
+    cursor?: string,
+  ): Promise<string | undefined>;
 }

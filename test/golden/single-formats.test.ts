@@ -10,13 +10,14 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openHome } from "../../local/home.ts";
 import { encodePartItem, type PartItem, readPart, writePart } from "../../shared/checkpoint/part-file.ts";
+import { readSweep, type SweepProgress, saveSweep } from "../../shared/checkpoint/sweep-progress.ts";
 import { claimStorage } from "../../shared/control/claim-storage.ts";
 import { path, value } from "../../shared/control/conditional-write.ts";
 import type { ControlAttributes } from "../../shared/control/control-store.ts";
 import { HeapControlStore } from "../../shared/control/heap/heap-control-store.ts";
 import type { Hole } from "../../shared/control/hole.ts";
 import { allHoles, spillHoles } from "../../shared/control/hole-items.ts";
-import { holesPartition, STORAGE_KEY } from "../../shared/control/item-keys.ts";
+import { holesPartition, STORAGE_KEY, sweepKey } from "../../shared/control/item-keys.ts";
 import type { Split } from "../../shared/control/split.ts";
 import type { AttributeMap } from "../../shared/json/attribute-value.ts";
 import {
@@ -141,6 +142,28 @@ test("where checkpoints are kept: today's is the newest", async () => {
   const store = new HeapControlStore();
   await claimStorage(store, "s3://bucket/prefix");
   expect(await store.get(STORAGE_KEY)).toEqual(jsonOf(versionsOf("storage-claim").at(-1) ?? ""));
+});
+
+const SWEPT = { function: "on-time", generation: 12 };
+const SWEEP: Required<SweepProgress> = {
+  slices: [{ cursor: '["JFK","0000000011"]', done: false }, { done: true }, { done: false }],
+  v: "aGVsbG8.4",
+};
+
+test.each(versionsOf("sweep"))("how far older generations are removed: %s is read", async (file) => {
+  const store = new HeapControlStore();
+  const attributes = Object.entries(jsonOf<ControlAttributes>(file));
+  await store.update(sweepKey(SWEPT.function), {
+    conditions: [],
+    set: attributes.map(([name, stored]) => [path(name), value(stored)] as const),
+  });
+  expect(await readSweep(store, SWEPT)).toMatchObject(SWEEP);
+});
+
+test("how far older generations are removed: today's is the newest", async () => {
+  const store = new HeapControlStore();
+  await saveSweep(store, SWEPT, { read: { slices: [] }, next: SWEEP });
+  expect(await store.get(sweepKey(SWEPT.function))).toEqual(jsonOf(versionsOf("sweep").at(-1) ?? ""));
 });
 
 const SETTINGS = {

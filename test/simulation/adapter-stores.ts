@@ -59,7 +59,7 @@ export class AdapterStores implements WorldStores {
     this.#options = options;
     const { choices, coverage, watcher } = options;
     this.#dynamodb.createTable(CONTROL_TABLE, { partition: "pk", sort: "sk" });
-    // Of sixteen segments, as many as a sweep reads, each has seldom more than one of a history's few keys.
+    // Of four segments, as many as a sweep reads, each has seldom more than one of a history's few keys.
     const crowded = choices.chance(0.7) ? () => 0 : undefined;
     this.#dynamodb.createTable(STATE_TABLE, STATE_KEY_SCHEMA, crowded);
     this.#s3.createBucket(BUCKET);

@@ -19,6 +19,7 @@ export const CONTROL_STEPS = [
   "flip control",
   "finish restore",
   "record swept",
+  "save sweep",
   "birth put",
   "birth",
   "begin",
@@ -47,6 +48,7 @@ export function controlStepOf({ partition }: ItemKey, write: ConditionalWrite): 
   if (partition === "CONTROL") return stepOfControl(write);
   if (partition.startsWith("SPLIT#")) return stepOfSplit(write);
   if (partition.startsWith("SNAPSHOT#")) return names(write, 0) === "function" ? "save fuzzy position" : "save slice";
+  if (partition === "SWEEP") return "save sweep";
   return partition.startsWith("LOAD#") ? "note part loaded" : "other";
 }
 

@@ -15,6 +15,7 @@ const RARE: ReadonlySet<ControlStep> = new Set([
   "pin",
   "record loaded",
   "record swept",
+  "save sweep",
   "flip control",
   "note part loaded",
   "give up replay",

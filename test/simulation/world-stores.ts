@@ -191,7 +191,7 @@ const REMOVE_OLDER: Method = {
   store: "state",
   name: "removeOlderGenerations",
   writes: true,
-  spell: (scope: StateScope) => `below g${scope.generation}`,
+  spell: (scope: StateScope, slice: number) => `below g${scope.generation} in slice ${slice}`,
 };
 
 class ScheduledState implements StateBackend {
@@ -255,14 +255,18 @@ class ScheduledState implements StateBackend {
     }
   }
 
-  removeOlderGenerations(scope: StateScope, deadlineMs: number): Promise<boolean> {
+  removeOlderGenerations(
+    scope: StateScope,
+    slice: { readonly index: number; readonly count: number },
+    cursor?: string,
+  ): Promise<string | undefined> {
     const { process, scheduler, state, watcher } = this.#view;
-    const run = async (): Promise<boolean> => {
-      const done = await state.removeOlderGenerations(scope, deadlineMs);
+    const run = async (): Promise<string | undefined> => {
+      const next = await state.removeOlderGenerations(scope, slice, cursor);
       watcher.stateRemoved(scope, undefined);
-      return done;
+      return next;
     };
-    return scheduler.call(process, REMOVE_OLDER, run, scope);
+    return scheduler.call(process, REMOVE_OLDER, run, scope, slice.index);
   }
 }
 

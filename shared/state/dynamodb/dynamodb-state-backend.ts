@@ -22,7 +22,7 @@ import { itemBytes } from "../../json/item-size.ts";
 import type { ScanPage, StateBackend, StateScope } from "../state-backend.ts";
 import { ABSENT, type StateItem } from "../state-item.ts";
 import { BeforeItemNames, deleteBeforeItem, withBeforeItems } from "./before-items.ts";
-import { removeGenerationsBelow } from "./older-generations.ts";
+import { removeOlderFromPage } from "./older-generations.ts";
 import { fromItem, toBeforeAttributes, toItemWithoutBefore } from "./state-item-attributes.ts";
 import { beforeItemGeneration, checkKey, generationText, itemKey, type StateAccess } from "./state-table.ts";
 
@@ -167,8 +167,19 @@ export class DynamoDBStateBackend implements StateBackend {
     } while (after !== undefined);
   }
 
-  removeOlderGenerations(scope: StateScope, deadlineMs: number): Promise<boolean> {
-    return removeGenerationsBelow(this.#options, this.#options.tableOf(scope.function), scope.generation, deadlineMs);
+  async removeOlderGenerations(
+    scope: StateScope,
+    slice: { readonly index: number; readonly count: number },
+    cursor?: string,
+  ): Promise<string | undefined> {
+    const table = this.#options.tableOf(scope.function);
+    const after = await removeOlderFromPage(this.#options, table, scope.generation, {
+      Segment: slice.index,
+      TotalSegments: slice.count,
+      Limit: this.#options.pageItemsMax ?? PAGE_ITEMS_MAX_DEFAULT,
+      ...(cursor !== undefined && { ExclusiveStartKey: decodeCursor(cursor) }),
+    });
+    return after && encodeCursor(after);
   }
 
   /** @returns false when the condition failed. */

@@ -1,55 +1,37 @@
-import { ScanCommand } from "@aws-sdk/client-dynamodb";
-import pMap from "p-map";
+import { ScanCommand, type ScanCommandInput } from "@aws-sdk/client-dynamodb";
 import { BATCH_DELETE_KEYS_MAX, batchDelete } from "../../dynamodb/batch-delete.ts";
 import { type DynamoDBAccess, untilNotThrottled } from "../../dynamodb/dynamodb-access.ts";
 import type { AttributeMap } from "../../json/attribute-value.ts";
 import { generationText } from "./state-table.ts";
 
-const SEGMENTS = 16;
-const CONCURRENCY = 4;
-
 /**
- * Removes everything of generations below `generation`, before-items and orphans included.
+ * Removes what a page of a scan holds of generations below `generation`, before-items and orphans included.
  *
- * Reads the whole table, whatever is old in it: about one read unit for every 4 KB, and one write unit for every KB
- * removed. Starts at a random segment, so that calls which run out of time get through the table all the same.
- * @returns whether none is left; false at the deadline.
+ * Costs half a read unit for every 4 KB of the page, whatever is old in it, and a write unit for every KB removed. The
+ * reads are eventual, for nobody is owed them: what is below the live generation is read by nobody, is written by none but
+ * zombies, whose writes come after a strong read as well, and falls to the next restore's sweep. What such a read still
+ * shows and is gone by then is deleted once more.
+ * @returns where the next page begins; undefined after the last one.
  */
-export async function removeGenerationsBelow(
+export async function removeOlderFromPage(
   access: DynamoDBAccess,
   table: string,
   generation: number,
-  deadlineMs: number,
-): Promise<boolean> {
-  const first = Math.floor(access.randomness.fraction() * SEGMENTS);
-  const segments = Array.from({ length: SEGMENTS }, (_, i) => (first + i) % SEGMENTS);
-  const done = await pMap(segments, (segment) => removeFromSegment(segment), { concurrency: CONCURRENCY });
-  return done.every(Boolean);
-
-  async function removeFromSegment(segment: number): Promise<boolean> {
-    let after: AttributeMap | undefined;
-    do {
-      if (access.clock.now() >= deadlineMs) return false;
-      const request = new ScanCommand({
-        TableName: table,
-        Segment: segment,
-        TotalSegments: SEGMENTS,
-        ConsistentRead: true,
-        // Before-items sort after their own generation and before the next one.
-        FilterExpression: "#gen < :gen",
-        ProjectionExpression: "#key, #gen",
-        ExpressionAttributeNames: { "#key": "key", "#gen": "gen" },
-        ExpressionAttributeValues: { ":gen": { S: generationText(generation) } },
-        ...(after !== undefined && { ExclusiveStartKey: after }),
-      });
-      const page = await untilNotThrottled(access, `scanning table ${table}`, () => access.client.send(request));
-      const keys = page.Items ?? [];
-      for (let i = 0; i < keys.length; i += BATCH_DELETE_KEYS_MAX) {
-        if (access.clock.now() >= deadlineMs) return false;
-        await batchDelete(access, table, keys.slice(i, i + BATCH_DELETE_KEYS_MAX));
-      }
-      after = page.LastEvaluatedKey;
-    } while (after !== undefined);
-    return true;
+  page: Pick<ScanCommandInput, "Segment" | "TotalSegments" | "Limit" | "ExclusiveStartKey">,
+): Promise<AttributeMap | undefined> {
+  const request = new ScanCommand({
+    TableName: table,
+    ...page,
+    // Before-items sort after their own generation and before the next one.
+    FilterExpression: "#gen < :gen",
+    ProjectionExpression: "#key, #gen",
+    ExpressionAttributeNames: { "#key": "key", "#gen": "gen" },
+    ExpressionAttributeValues: { ":gen": { S: generationText(generation) } },
+  });
+  const answer = await untilNotThrottled(access, `scanning table ${table}`, () => access.client.send(request));
+  const keys = answer.Items ?? [];
+  for (let i = 0; i < keys.length; i += BATCH_DELETE_KEYS_MAX) {
+    await batchDelete(access, table, keys.slice(i, i + BATCH_DELETE_KEYS_MAX));
   }
+  return answer.LastEvaluatedKey;
 }

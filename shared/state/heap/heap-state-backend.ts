@@ -86,13 +86,14 @@ export class HeapStateBackend implements StateBackend {
     yield { items, cursor: undefined };
   }
 
-  removeOlderGenerations(scope: StateScope, _deadlineMs: number): Promise<boolean> {
+  /** Whole generations at once: each slice is one page, and the first one is all that there is to do. */
+  removeOlderGenerations(scope: StateScope): Promise<undefined> {
     const generations = this.#functions.get(scope.function);
     for (const generation of generations?.keys() ?? []) {
       if (generation < scope.generation) generations?.delete(generation);
     }
     this.#lastGeneration = Number.NaN;
-    return Promise.resolve(true);
+    return Promise.resolve(undefined);
   }
 
   #generation(functionName: string, generation: number): Generation {
