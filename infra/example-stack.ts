@@ -1,6 +1,6 @@
 /** The example app's stack. With a stream of its own, or one that is there already. */
 import { CfnOutput, type RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
-import { Stream, StreamMode } from "aws-cdk-lib/aws-kinesis";
+import { Stream, StreamEncryption, StreamMode } from "aws-cdk-lib/aws-kinesis";
 import type { Construct } from "constructs";
 import type { AppDefinition } from "../shared/app/define-app.ts";
 import { type ExistingResources, fromKinesis, TidemarkApp } from "./constructs/index.ts";
@@ -24,7 +24,12 @@ export class ExampleStack extends Stack {
     const { app, module, existing, removalPolicy } = props;
     const stream =
       props.stream === undefined
-        ? new Stream(this, "Stream", { streamMode: StreamMode.PROVISIONED, shardCount: 2 })
+        ? new Stream(this, "Stream", {
+            streamMode: StreamMode.PROVISIONED,
+            shardCount: 2,
+            // Said outright, since CDK's default depends on the region, which checks of a stack cannot see through.
+            encryption: StreamEncryption.MANAGED,
+          })
         : Stream.fromStreamArn(
             this,
             "Stream",

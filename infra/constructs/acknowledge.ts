@@ -11,6 +11,7 @@ export const REASONS = {
   networkInterfaces:
     "Lambda makes and removes network interfaces with the function's role; the permissions have to be there before an interface has an ARN. AWS's managed policy for it has the same actions on the same resource.",
   node22: "Node 22 is what Tidemark is tested on. It is a supported LTS release, and set in one place.",
+  traces: "X-Ray has no resources that a permission to write traces could name.",
   objectNames:
     "Checkpoints, generations and letters are objects whose names are made at run time. Only those under this prefix can be touched.",
 } as const;

@@ -3,7 +3,7 @@ import path from "node:path";
 import { type Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import type { ISecurityGroup, IVpc, SubnetSelection } from "aws-cdk-lib/aws-ec2";
 import { type PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
-import { Architecture, Runtime } from "aws-cdk-lib/aws-lambda";
+import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import {
   type BundlingOptions,
   NodejsFunction,
@@ -120,6 +120,9 @@ export class TidemarkFunction extends NodejsFunction {
     checkEnvironment(this, environment);
     this.allow([logging(logGroup), ...(vpc === undefined ? [] : [networking()])]);
     acknowledge(this, "AwsSolutions-L1", REASONS.node22);
+    if (own.tracing !== undefined && own.tracing !== Tracing.DISABLED) {
+      acknowledge(role, wildcardFinding(this, "*"), REASONS.traces);
+    }
   }
 
   /** Adds statements to the function's role, and says of each wildcard in them why it is there. */

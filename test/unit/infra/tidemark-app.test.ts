@@ -7,12 +7,15 @@ import { type IVpc, Vpc } from "aws-cdk-lib/aws-ec2";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import { Stream } from "aws-cdk-lib/aws-kinesis";
 import { Key } from "aws-cdk-lib/aws-kms";
+import { Tracing } from "aws-cdk-lib/aws-lambda";
 import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Bucket, type IBucket } from "aws-cdk-lib/aws-s3";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
+import exampleApp from "../../../functions/app.ts";
 import { fromKinesis, TidemarkApp } from "../../../infra/constructs/index.ts";
+import { ExampleStack } from "../../../infra/example-stack.ts";
 import { describeApp } from "../../../shared/app/app-description.ts";
 import { defineApp } from "../../../shared/index.ts";
 import { APP_METRICS, FUNCTION_METRICS } from "../../../shared/lambda/metric-names.ts";
@@ -582,15 +585,35 @@ describe("cdk-nag's AwsSolutions", () => {
           `${ruleName} at ${violatingResources.map((resource) => resource.constructPath ?? "").join(", ")}`,
       );
 
+  const traced = { lambda: { tracing: Tracing.ACTIVE } };
+  const allTraced = { functions: { visits: traced, orders: traced }, coordinator: traced, snapshot: traced };
+  const vpc = { vpcId: "vpc-1", availabilityZones: ["a"], privateSubnetIds: ["subnet-1"] };
+
   test.each<[string, Parameters<typeof deploy>[0]]>([
     ["a plain deployment", undefined],
     ["a taken over one", () => ({ existing: { bucket: "old-bucket", controlTable: "old-control" } })],
     ["one in a network", (stack) => ({ vpc: Vpc.fromVpcAttributes(stack, "Vpc", vpc) })],
     ["an encrypted one", (stack) => ({ encryptionKey: new Key(stack, "Key", { enableKeyRotation: true }) })],
+    ["a traced one", () => ({ ...allTraced, restore: traced })],
   ])("finds nothing in %s that is not explained", (_, more) => {
     expect(findings(deploy(more).app)).toEqual([]);
   });
-  const vpc = { vpcId: "vpc-1", availabilityZones: ["a"], privateSubnetIds: ["subnet-1"] };
+
+  test("finds nothing in the example's stack that is not explained", () => {
+    const app = newStack().node.root;
+    const example = new ExampleStack(app, "Example", { app: exampleApp, module: "functions/app.ts" });
+    expect(findings(example)).toEqual([]);
+  });
+
+  test("would find a permission for everything in a function that is not traced", () => {
+    const { app } = deploy();
+    app.coordinator.role?.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ["xray:PutTraceSegments"], resources: ["*"] }),
+    );
+    expect(findings(app)).toEqual([
+      expect.stringMatching(/^AwsSolutions-IAM5\[Resource::\*\] at Shop\/App\/Coordinator/),
+    ]);
+  });
 
   test("would find what is added without a reason", () => {
     const { app } = deploy();
