@@ -3,7 +3,8 @@
  *
  * - `stream=NAME`: read this stream instead of making one;
  * - `module=functions/buggy-app.ts`: deploy another app module;
- * - `removal=destroy`: tables and an empty bucket go with the stack;
+ * - `removal=destroy`: tables, the stream that was made and an empty bucket go with the stack;
+ * - `exclusive=false`: reserves no concurrency for the coordinator, for an account that has none to reserve;
  * - `existing={"controlTable":"…","stateTables":{"on-time":"…"},"bucket":"…"}`: go on from what an earlier stack has left;
  * - `stack=NAME`: another stack than TidemarkExample.
  */
@@ -19,15 +20,20 @@ const said = (name: string): string | undefined => app.node.tryGetContext(name);
 
 const module = said("module") ?? "functions/app.ts";
 const { default: flights } = (await import(path.resolve(module))) as { readonly default: AppDefinition };
-const [stream, removal, existing] = [said("stream"), said("removal"), said("existing")];
-if (removal !== undefined && removal !== "destroy") {
-  throw new TidemarkError("fix-configuration", `-c removal=${removal}: it can be destroy. Leave it out to retain.`);
+const [stream, existing] = [said("stream"), said("existing")];
+
+/** Whether an option that takes one word alone is given. */
+function isSaid(name: string, word: string, otherwise: string): boolean {
+  const given = said(name);
+  if (given === undefined || given === word) return given === word;
+  throw new TidemarkError("fix-configuration", `-c ${name}=${given}: it can be ${word}. Leave it out ${otherwise}.`);
 }
 
 new ExampleStack(app, said("stack") ?? "TidemarkExample", {
   app: flights,
   module,
   ...(stream === undefined ? {} : { stream }),
-  ...(removal === undefined ? {} : { removalPolicy: RemovalPolicy.DESTROY }),
+  ...(isSaid("removal", "destroy", "to retain") ? { removalPolicy: RemovalPolicy.DESTROY } : {}),
+  ...(isSaid("exclusive", "false", "to reserve it") ? { exclusive: false } : {}),
   ...(existing === undefined ? {} : { existing: JSON.parse(existing) as ExistingResources }),
 });

@@ -11,9 +11,11 @@ export interface ExampleStackProps extends StackProps {
   readonly module: string;
   /** The name of a stream to read. @default - a stream of two shards is made */
   readonly stream?: string;
-  /** What becomes of tables and bucket when the stack is deleted. @default RemovalPolicy.RETAIN */
+  /** What becomes of tables, bucket and a stream that is made when the stack is deleted. @default RemovalPolicy.RETAIN */
   readonly removalPolicy?: RemovalPolicy;
   readonly existing?: ExistingResources;
+  /** As `CoordinatorOptions` says. @default true */
+  readonly exclusive?: boolean;
 }
 
 export class ExampleStack extends Stack {
@@ -21,7 +23,11 @@ export class ExampleStack extends Stack {
 
   constructor(scope: Construct, id: string, props: ExampleStackProps) {
     super(scope, id, props);
-    const { app, module, existing, removalPolicy } = props;
+    const { app, module, existing, removalPolicy, exclusive } = props;
+    const kept = removalPolicy === undefined ? {} : { removalPolicy };
+    const { controlTable, stateTables = {}, bucket } = existing ?? {};
+    const makesTables =
+      controlTable === undefined || app.functions.some((one) => stateTables[one.function.name] === undefined);
     const stream =
       props.stream === undefined
         ? new Stream(this, "Stream", {
@@ -29,21 +35,22 @@ export class ExampleStack extends Stack {
             shardCount: 2,
             // Said outright, since CDK's default depends on the region, which checks of a stack cannot see through.
             encryption: StreamEncryption.MANAGED,
+            ...kept,
           })
         : Stream.fromStreamArn(
             this,
             "Stream",
             this.formatArn({ service: "kinesis", resource: "stream", resourceName: props.stream }),
           );
-    const kept = removalPolicy === undefined ? {} : { removalPolicy };
     const flights = new TidemarkApp(this, "Flights", {
       app,
       module,
       // Flights share some 200 airports: the larger a batch, the more of them share a write.
       sources: { flights: fromKinesis(stream, { batchSize: 5_000 }) },
-      tables: kept,
-      ...(existing?.bucket === undefined ? { checkpoints: kept } : {}),
+      ...(makesTables ? { tables: kept } : {}),
+      ...(bucket === undefined ? { checkpoints: kept } : {}),
       ...(existing === undefined ? {} : { existing }),
+      ...(exclusive === undefined ? {} : { coordinator: { exclusive } }),
     });
     this.flights = flights;
 

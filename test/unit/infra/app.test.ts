@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { RemovalPolicy } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import exampleApp from "../../../functions/app.ts";
-import { spelt } from "./deployed-app.ts";
+import { ExampleStack } from "../../../infra/example-stack.ts";
+import { newStack, spelt } from "./deployed-app.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 
@@ -30,6 +32,63 @@ async function bundleOf(description: RegExp): Promise<string> {
   const asset = path.parse(found[0]?.Properties.Code.S3Key).name;
   return path.join(output, `asset.${asset}`, "index.mjs");
 }
+
+/** The template for what `-c` says, without bundling. */
+async function synthesised(context: object): Promise<Template> {
+  const folder = await mkdtemp(path.join(tmpdir(), "tidemark-cdk-"));
+  const env = {
+    ...process.env,
+    CDK_OUTDIR: folder,
+    CDK_CONTEXT_JSON: JSON.stringify({ "aws:cdk:bundling-stacks": [], ...context }),
+  };
+  try {
+    const jiti = path.join(root, "node_modules/jiti/lib/jiti-cli.mjs");
+    await promisify(execFile)(process.execPath, [jiti, "infra/app.ts"], { cwd: root, env });
+    return Template.fromJSON(JSON.parse(await readFile(path.join(folder, "TidemarkExample.template.json"), "utf8")));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+describe("-c", () => {
+  const policies = (from: Template) =>
+    ["AWS::DynamoDB::Table", "AWS::Kinesis::Stream", "AWS::S3::Bucket"].map((type) => [
+      ...new Set(Object.values(from.findResources(type)).map(({ DeletionPolicy }) => DeletionPolicy)),
+    ]);
+  const reserved = (from: Template) =>
+    Object.values(from.findResources("AWS::Lambda::Function")).flatMap(
+      ({ Properties }) => Properties.ReservedConcurrentExecutions ?? [],
+    );
+
+  test("left out retains what holds data, and reserves the coordinator's concurrency", () => {
+    expect(policies(template)).toEqual([["Retain"], ["Retain"], ["Retain"]]);
+    expect(reserved(template)).toEqual([1]);
+  });
+
+  test("removal=destroy leaves nothing behind, exclusive=false takes no concurrency from others", async () => {
+    const said = await synthesised({ removal: "destroy", exclusive: "false" });
+    expect(policies(said)).toEqual([["Delete"], ["Delete"], ["Delete"]]);
+    expect(reserved(said)).toEqual([]);
+  });
+
+  test("removal=destroy goes with existing, which stays as it is", () => {
+    const names = exampleApp.functions.map((binding) => binding.function.name);
+    const stateTables = Object.fromEntries(names.map((name) => [name, `old-${name}`]));
+    const stack = new ExampleStack(newStack().node.root, "Example", {
+      ...{ app: exampleApp, module: "functions/app.ts", removalPolicy: RemovalPolicy.DESTROY },
+      existing: { controlTable: "old-control", stateTables, bucket: "old-bucket" },
+    });
+    expect(policies(Template.fromStack(stack))).toEqual([[], ["Delete"], []]);
+  });
+
+  test.each([{ removal: "destroyed" }, { exclusive: "no" }])(
+    "%j is refused, and what it can be is said",
+    async (wrong) => {
+      const [[name, value]] = Object.entries(wrong) as [[string, string]];
+      await expect(synthesised(wrong)).rejects.toThrow(new RegExp(`-c ${name}=${value}: it can be .* Leave it out`));
+    },
+  );
+});
 
 describe("npx cdk synth", () => {
   test("makes the example: outputs name what the command line and the README ask for", () => {
