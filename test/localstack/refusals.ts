@@ -1,6 +1,6 @@
 /** AWS's own refusals, as its services put them on the wire, and what a user has to read of each. */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { listenForFunctions } from "../support/localstack-utils/function-containers.ts";
 
 export interface Refusal {
   readonly what: string;
@@ -79,9 +79,8 @@ export async function startRefusing({
   const server = createServer((request, response) => {
     request.resume().on("end", () => response.writeHead(status, headers).end(body));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: await listenForFunctions(server),
     async close() {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));

@@ -1,4 +1,11 @@
-import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  Agent,
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -40,10 +47,12 @@ interface Answer {
 /**
  * DynamoDB's wire with faults on it: stands between a client and an endpoint, and asks `fault` about every request.
  * @param endpoint asked for at each request where it is a function: what is behind may be started again elsewhere
+ * @param listen has it listen where its clients are, and gives the endpoint they know it by; on this machine alone by default
  */
 export async function startFaultyProxy(
   endpoint: string | (() => string),
   fault: (operation: string, body: Body) => Fault | undefined | Promise<Fault | undefined>,
+  listen: (server: Server) => Promise<string> = listenHere,
 ): Promise<FaultyProxy> {
   const closing = new AbortController();
   const agent = new Agent({ keepAlive: true });
@@ -113,9 +122,8 @@ export async function startFaultyProxy(
   const server = createServer((incoming, outgoing) => {
     serve(incoming, outgoing).catch(() => incoming.socket.destroy());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    endpoint: await listen(server),
     async close() {
       closing.abort();
       agent.destroy();
@@ -123,6 +131,11 @@ export async function startFaultyProxy(
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+async function listenHere(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 const encode = (body: object): Buffer => Buffer.from(JSON.stringify(body));

@@ -1,6 +1,7 @@
 /** Has a deployed function talk to DynamoDB through a proxy that makes trouble, by the variable that every SDK reads. */
 import type { LambdaClient } from "@aws-sdk/client-lambda";
 import { type Fault, startFaultyProxy } from "../faulty-proxy.ts";
+import { listenForFunctions } from "./function-containers.ts";
 import { withEnvironment } from "./with-environment.ts";
 
 export interface FaultyFunction {
@@ -16,7 +17,7 @@ export async function withFaultyDynamoDB<Result>(
   fault: (operation: string, body: Record<string, unknown>) => Fault | undefined | Promise<Fault | undefined>,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const proxy = await startFaultyProxy(process.env.AWS_ENDPOINT_URL ?? "", fault);
+  const proxy = await startFaultyProxy(process.env.AWS_ENDPOINT_URL ?? "", fault, listenForFunctions);
   try {
     return await withEnvironment(
       { ...of, variables: { AWS_ENDPOINT_URL_DYNAMODB: proxy.endpoint }, timeoutSeconds },

@@ -13,7 +13,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     leave(thrown instanceof NoLocalStackError ? thrown.message : String(thrown)),
   );
   // Inherited by the processes that vitest starts for the tests.
-  Object.assign(process.env, localStackEnvironment(localStack.url));
+  Object.assign(process.env, localStackEnvironment(localStack));
   // Once for all: two test files that find nothing there would both make the same bucket and roles.
   await bootstrap();
   return localStack.stop;

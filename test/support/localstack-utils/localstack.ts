@@ -1,11 +1,14 @@
 /** The AWS that these tests run on: the endpoint that is given, else a container where Docker runs, else none. */
 import type { StartedLocalStackContainer } from "@testcontainers/localstack";
+import { HOST_FLAG, IN_CONTAINERS_VARIABLE } from "./function-containers.ts";
 
 /** The last image that runs without a token. */
 const IMAGE = "localstack/localstack:4.14.0";
 
 export interface LocalStack {
   readonly url: string;
+  /** Whether it runs in a container, and functions do so beside it. */
+  readonly inContainer: boolean;
   /** Nothing, for one that was given: it belongs to somebody else. */
   stop(): Promise<void>;
 }
@@ -33,15 +36,16 @@ const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.me
 export async function startLocalStack(given = process.env.AWS_ENDPOINT_URL): Promise<LocalStack> {
   if (given === undefined || given === "") return startContainer();
   try {
-    const health = await fetch(new URL("/_localstack/health", given), { signal: AbortSignal.timeout(10_000) });
-    if (!health.ok) throw new Error(`it answers ${health.status}`);
+    const answer = await fetch(new URL("/_localstack/info", given), { signal: AbortSignal.timeout(10_000) });
+    if (!answer.ok) throw new Error(`it answers ${answer.status}`);
+    const { is_docker: inContainer } = (await answer.json()) as { readonly is_docker: boolean };
+    return { url: given, inContainer, stop: async () => {} };
   } catch (cause) {
     throw new Error(
       `No LocalStack answers at AWS_ENDPOINT_URL=${given}. Start it, or unset the variable to have one started by Docker.`,
       { cause },
     );
   }
-  return { url: given, stop: async () => {} };
 }
 
 async function startContainer(): Promise<LocalStack> {
@@ -54,8 +58,8 @@ async function startContainer(): Promise<LocalStack> {
       .withBindMounts([{ source: "/var/run/docker.sock", target: "/var/run/docker.sock" }])
       .withEnvironment({
         LAMBDA_IGNORE_ARCHITECTURE: "1",
-        // Functions reach the faulty proxies of these tests.
-        LAMBDA_DOCKER_FLAGS: "--add-host host.docker.internal:host-gateway",
+        // Functions reach the servers of these tests.
+        LAMBDA_DOCKER_FLAGS: HOST_FLAG,
       })
       .start();
   } catch (cause) {
@@ -63,14 +67,15 @@ async function startContainer(): Promise<LocalStack> {
   }
   return {
     url: container.getConnectionUri(),
+    inContainer: true,
     stop: async () => {
       await container.stop();
     },
   };
 }
 
-/** What makes a process (the CDK, the AWS CLI, an SDK) talk to this LocalStack, with its test credentials. */
-export function localStackEnvironment(url: string): Readonly<Record<string, string>> {
+/** What makes a process (the CDK, the AWS CLI, an SDK, a test) talk to this LocalStack, with its test credentials. */
+export function localStackEnvironment({ url, inContainer }: LocalStack): Readonly<Record<string, string>> {
   return {
     AWS_ENDPOINT_URL: url,
     // Named for itself, the endpoint is addressed with the bucket in the path.
@@ -80,5 +85,6 @@ export function localStackEnvironment(url: string): Readonly<Record<string, stri
     AWS_REGION: "us-east-1",
     AWS_DEFAULT_REGION: "us-east-1",
     AWS_PAGER: "",
+    [IN_CONTAINERS_VARIABLE]: inContainer ? "1" : "",
   };
 }
