@@ -104,7 +104,7 @@ describe("the example on LocalStack", () => {
     // Begun and not ended: a batch is under way. What its End would have said, nobody says any more.
     const attempts = await waitUntil("a kill that met a batch", { timeoutMs: WAIT_MS, pollMs: 20 }, async () => {
       const busy = (await deployed.splits("on-time")).filter(({ begun }) => begun > 0);
-      if (busy.length === 0 || (await killFunction(lambda)).length === 0) return false;
+      if (busy.length === 0 || (await killFunction(lambda)) === 0) return false;
       const after = await deployed.splits("on-time");
       const cutOff = busy.filter(({ split, attempt }) =>
         after.some((one) => one.split === split && one.attempt === attempt && one.begun > 0),

@@ -1,17 +1,24 @@
 /**
  * The one thing that these tests do behind the endpoints' back: killing a function's process, as a machine that goes
- * away does. A function's process is known by its environment; one in a container is seen in /proc as well.
+ * away does. A function's processes and containers are known by their environment.
  */
 import { readdir, readFile } from "node:fs/promises";
+import { functionsInContainers, killInContainers } from "./function-containers.ts";
 
 /**
  * Sends SIGKILL to the processes that run a function's handler. What Lambda keeps around them starts another.
- * @returns the pids; none when no environment of the function is alive
+ * @returns how many environments of the function lost theirs
  */
 export async function killFunction(
   functionName: string,
-  { processesMax = Number.POSITIVE_INFINITY }: { readonly processesMax?: number } = {},
-): Promise<readonly number[]> {
+  { environmentsMax = Number.POSITIVE_INFINITY }: { readonly environmentsMax?: number } = {},
+): Promise<number> {
+  return functionsInContainers()
+    ? killInContainers(functionName, environmentsMax)
+    : killProcesses(functionName, environmentsMax);
+}
+
+async function killProcesses(functionName: string, processesMax: number): Promise<number> {
   const found = await processesOf(functionName);
   const parents = new Set(found.map(({ parent }) => parent));
   // The handler's process is the last of the chain: init, runtime, handler.
@@ -30,7 +37,7 @@ export async function killFunction(
           },
         );
       }
-    });
+    }).length;
 }
 
 async function processesOf(functionName: string): Promise<{ readonly pid: number; readonly parent: number }[]> {
