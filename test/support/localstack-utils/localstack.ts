@@ -58,6 +58,8 @@ async function startContainer(): Promise<LocalStack> {
       .withBindMounts([{ source: "/var/run/docker.sock", target: "/var/run/docker.sock" }])
       .withEnvironment({
         LAMBDA_IGNORE_ARCHITECTURE: "1",
+        // Kinesis would write every record of every stream to disk each five seconds, and answer nothing meanwhile.
+        KINESIS_PERSISTENCE: "0",
         // Functions reach the servers of these tests.
         LAMBDA_DOCKER_FLAGS: HOST_FLAG,
       })
