@@ -22,7 +22,7 @@ import {
   toMutantRunResult,
 } from "@stryker-mutator/api/test-runner";
 import { build } from "esbuild";
-import { SUITES, TOO_LONG } from "./suites.ts";
+import { suites, TOO_LONG } from "./suites.ts";
 import type { RegisteredTest } from "./vitest-in-process.ts";
 
 /** What the code that StrykerJS writes reads and counts. */
@@ -49,8 +49,9 @@ class InProcessRunner implements TestRunner {
   /** The working directory is StrykerJS's copy of the repository. */
   async init(): Promise<void> {
     const shim = "test/stryker/vitest-in-process.ts";
+    const files = suites();
     await build({
-      entryPoints: [shim, ...SUITES],
+      entryPoints: [shim, ...files],
       // Where esbuild was loaded is not where this is: StrykerJS changes the directory.
       absWorkingDir: process.cwd(),
       // Beside its source, where a suite finds the files that it reads.
@@ -66,7 +67,7 @@ class InProcessRunner implements TestRunner {
       logLevel: "error",
     });
     const { registered } = (await importBuilt(shim)) as { registered: (file: string) => RegisteredTest[] };
-    for (const suite of SUITES) {
+    for (const suite of files) {
       await importBuilt(suite);
       this.#tests.push(...registered(suite).filter(({ id }) => !TOO_LONG.test(id)));
     }
