@@ -114,7 +114,7 @@ async function resultOf({ id, file, run }: RegisteredTest): Promise<TestResult> 
   const startedMs = performance.now();
   const of = () => ({ id, name: id, fileName: resolve(file), timeSpentMs: performance.now() - startedMs });
   try {
-    await run();
+    await unlessIdle(run);
     return { ...of(), status: TestStatus.Success };
   } catch (thrown) {
     return {
@@ -122,6 +122,28 @@ async function resultOf({ id, file, run }: RegisteredTest): Promise<TestResult> 
       status: TestStatus.Failed,
       failureMessage: thrown instanceof Error ? thrown.message : `${thrown}`,
     };
+  }
+}
+
+/**
+ * Fails once nothing has been under way for half a second: what the test waits for never comes. StrykerJS's own limit is a
+ * time by the clock, which a busy machine exceeds as well.
+ */
+async function unlessIdle(run: () => unknown): Promise<void> {
+  const before = process.getActiveResourcesInfo().length;
+  let watch: NodeJS.Timeout | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    let checks = 0;
+    watch = setInterval(() => {
+      // The watch is one more.
+      checks = process.getActiveResourcesInfo().length <= before + 1 ? checks + 1 : 0;
+      if (checks === 5) reject(new Error("it waits for what never comes"));
+    }, 100);
+  });
+  try {
+    await Promise.race([run(), idle]);
+  } finally {
+    clearInterval(watch);
   }
 }
 

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { abortOpenCheckpoint, runCoordinator } from "../../../shared/checkpoint/coordinator.ts";
+import {
+  abortOpenCheckpoint,
+  checkpointAgeFromMs,
+  runCoordinator,
+  slicesFor,
+} from "../../../shared/checkpoint/coordinator.ts";
 import { COVERAGE_AGE_MS } from "../../../shared/checkpoint/coverage.ts";
 import { listCheckpoints } from "../../../shared/checkpoint/lineage.ts";
 import { readManifest } from "../../../shared/checkpoint/parse-manifest.ts";
@@ -57,6 +62,46 @@ describe("a checkpoint that is due", () => {
 
   test("is never taken early where nothing says so", async () => {
     expect(await byTheMinute(new CheckpointWorld())).toEqual([0, 2]);
+  });
+});
+
+describe("the slices of a checkpoint", () => {
+  test("are one a worker, and up to four of a state of many keys", () => {
+    expect([slicesFor(), slicesFor(400_000), slicesFor(400_001), slicesFor(1_600_001)]).toEqual([4, 4, 5, 16]);
+    expect([slicesFor(0, 7), slicesFor(800_000, 7), slicesFor(9_000_000, 7)]).toEqual([7, 8, 28]);
+  });
+});
+
+describe("the age of the latest checkpoint", () => {
+  const record = { n: 1, open: true, status: "TRIGGERED", token: "t", triggeredAtMs: 5, settled: false } as const;
+
+  test("counts from when it completed, or else from where the one before it counted", () => {
+    expect(checkpointAgeFromMs(undefined)).toBeUndefined();
+    expect(checkpointAgeFromMs({ ...record, ageFromMs: 3 })).toBe(3);
+    expect(checkpointAgeFromMs({ ...record, ageFromMs: 3, status: "ABORTED", finishedAtMs: 7 })).toBe(3);
+    expect(checkpointAgeFromMs({ ...record, ageFromMs: 3, status: "COMPLETED", finishedAtMs: 7 })).toBe(7);
+  });
+
+  test("goes from checkpoint to checkpoint", async () => {
+    const world = new CheckpointWorld({ timeoutMs: MINUTE });
+    await someState(world);
+    const record = async () => (await readControl(world.control))?.checkpoint;
+    const begunAtMs = world.nowMs;
+    await take(world);
+    expect(await record()).toMatchObject({
+      status: "COMPLETED",
+      ageFromMs: begunAtMs,
+      keys: 3,
+      finishedAtMs: begunAtMs,
+    });
+    expect(await record()).not.toHaveProperty("keysBefore");
+    world.nowMs += MINUTE;
+    await world.fold("s1", 3, "c", { dies: true });
+    await take(world);
+    expect(await record()).toMatchObject({ status: "ABORTED", ageFromMs: begunAtMs, keysBefore: 3 });
+    await world.fold("s1", 3, "c");
+    await take(world);
+    expect(await record()).toMatchObject({ status: "COMPLETED", ageFromMs: begunAtMs, keysBefore: 3 });
   });
 });
 
@@ -367,6 +412,47 @@ describe("a coordinator that stalls", () => {
 });
 
 describe("the coordinator", () => {
+  test("does nothing once its deadline has come", async () => {
+    const world = new CheckpointWorld();
+    await someState(world);
+    const late = { deadlineMs: world.nowMs, request: {}, slices: 2 };
+    expect(await runCoordinator(world.resources(), late)).toEqual({ outcome: "idle" });
+    expect(await readControl(world.control)).toMatchObject({ epoch: 0 });
+    // It opened one and died at the next step; then one completed, and it died before that was settled.
+    const dies = (): never => {
+      throw new Error("died");
+    };
+    const list = overriding(world.control, "list", dies);
+    await expect(take(world, {}, { control: list })).rejects.toThrow("died");
+    expect(await runCoordinator(world.resources(), late)).toEqual({ outcome: "unfinished", checkpoint: 1 });
+    const unlisted = overriding(world.storage, "list", dies);
+    await expect(take(world, {}, { storage: unlisted })).rejects.toThrow("died");
+    expect(await runCoordinator(world.resources(), late)).toEqual({ outcome: "idle" });
+    expect((await readControl(world.control))?.checkpoint).toMatchObject({ status: "COMPLETED", settled: false });
+  });
+
+  test("says of the checkpoint that it finds that it is carried on, and of its own that it is triggered", async () => {
+    const world = new CheckpointWorld();
+    await someState(world);
+    await world.fold("s1", 3, "c", { dies: true });
+    const told = () => world.events.splice(0).filter(({ type }) => /^checkpoint/.test(type));
+    const shortly = (request: object) =>
+      runCoordinator(world.resources(), { deadlineMs: world.nowMs + 2_000, ...request });
+    await shortly({ request: { savepoint: "s" } });
+    expect(told()).toEqual([{ type: "checkpoint-triggered", checkpoint: 1, savepoint: "s" }]);
+    await shortly({});
+    expect(told()).toEqual([{ type: "checkpoint-carried-on", checkpoint: 1, status: "ALIGNING" }]);
+    await world.fold("s1", 3, "c");
+    const begunAtMs = world.nowMs;
+    await shortly({ request: {} });
+    expect(told()).toMatchObject([
+      { type: "checkpoint-carried-on", checkpoint: 1, status: "ALIGNING" },
+      { type: "checkpoint-completed", checkpoint: 1, keys: 3, milliseconds: 2_000 },
+      { type: "checkpoint-triggered", checkpoint: 2 },
+      { type: "checkpoint-completed", checkpoint: 2, milliseconds: world.nowMs - begunAtMs },
+    ]);
+  });
+
   test("does nothing while a restore runs", async () => {
     const world = new CheckpointWorld();
     await someState(world);

@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { chooseCheckpoint } from "../../../shared/checkpoint/choose-checkpoint.ts";
-import { latestCheckpoint, liveLineage, writeGenerationRecord } from "../../../shared/checkpoint/lineage.ts";
+import {
+  highestCheckpointNumber,
+  latestCheckpoint,
+  listCheckpoints,
+  liveLineage,
+  writeGenerationRecord,
+} from "../../../shared/checkpoint/lineage.ts";
 import { deletedMarkerOf, encodeManifest, type Manifest } from "../../../shared/checkpoint/manifest.ts";
 import { checkpointsToDelete, neededCheckpoints } from "../../../shared/checkpoint/retention.ts";
 import type { Lineage } from "../../../shared/control/control.ts";
@@ -68,13 +74,117 @@ describe("the latest checkpoint", () => {
   });
 });
 
+describe("the live lineage", () => {
+  const record = (generation: number, checkpoint: number) => ({
+    ...{ generation, restoredFrom: { generation: generation - 1, checkpoint }, at: hour(9) },
+  });
+
+  test("is the latest generation of any checkpoint, with what one of its manifests says of its origin", async () => {
+    const restoredFrom = { generation: 1, checkpoint: 1 };
+    const storage = await stored(manifest(1, 1), manifest(2, 2, { restoredFrom }), manifest(3, 1), manifest(4, 2));
+    await storage.createExclusively(manifestPath(5), Buffer.from("{"));
+    expect(await liveLineage(storage, "flights")).toEqual({ generation: 2, restoredFrom });
+    expect(await liveLineage(await stored(manifest(1, 1)), "flights")).toStrictEqual({ generation: 1 });
+    expect(await liveLineage(new MemoryCheckpointStorage(), "flights")).toBeUndefined();
+  });
+
+  test("is a generation's record where that is of the same generation or a later one", async () => {
+    const storage = await stored(manifest(1, 1), manifest(2, 3));
+    await writeGenerationRecord(storage, record(2, 1));
+    expect(await liveLineage(storage, "flights")).toStrictEqual({ generation: 3 });
+    await writeGenerationRecord(storage, record(3, 1));
+    expect(await liveLineage(storage, "flights")).toStrictEqual({
+      ...{ generation: 3, restoredFrom: { generation: 2, checkpoint: 1 } },
+    });
+  });
+
+  test("takes no other object for a record", async () => {
+    const storage = await stored(manifest(1, 1));
+    await storage.createExclusively("generations/0000000002.json.old", Buffer.from("{}"));
+    await storage.createExclusively("generations/note", Buffer.from("{}"));
+    expect(await liveLineage(storage, "flights")).toStrictEqual({ generation: 1 });
+  });
+
+  test.each([
+    ["is cut short", "{"],
+    ["is null", "null"],
+    ["is of another kind", altered({ format: "x" })],
+    ["is of a newer format", altered({ formatVersion: 2 })],
+    ["is of another generation", altered({ generation: 3 })],
+    ["names no origin", altered({ restoredFrom: undefined })],
+    ["names no checkpoint", altered({ restoredFrom: { generation: 1 } })],
+    ["names no generation", altered({ restoredFrom: { checkpoint: 1 } })],
+  ])("cannot be told from a record that %s", async (_, text) => {
+    const storage = await stored(manifest(1, 1));
+    await storage.createExclusively("generations/0000000002.json", Buffer.from(text));
+    await expect(liveLineage(storage, "flights")).rejects.toMatchObject({
+      ...{ kind: "choose-another-checkpoint", message: expect.stringContaining("The record of generation 2") },
+    });
+  });
+
+  function altered(change: object): string {
+    const whole = { format: "tidemark-generation", formatVersion: 1, ...record(2, 1), ...change };
+    return JSON.stringify(whole);
+  }
+});
+
+describe("the list of checkpoints", () => {
+  const listed = async (storage: MemoryCheckpointStorage) => {
+    const found = [];
+    for await (const one of listCheckpoints(storage, "flights")) found.push(one);
+    return found;
+  };
+
+  test("has every outcome, with what is known of it", async () => {
+    const origin = { restoredFrom: { generation: 1, checkpoint: 1 }, savepoint: "s" };
+    const storage = await stored(manifest(1, 1), manifest(2, 2, origin));
+    const { app, format, formatVersion, generation, token } = manifest(3, 2);
+    const marker = { app, format, formatVersion, generation, token, checkpoint: 3, kind: "aborted" as const };
+    await storage.createExclusively(manifestPath(3), encodeManifest({ ...marker, reason: "too slow", at: hour(3) }));
+    const deleted = deletedMarkerOf(manifest(4, 2), { at: hour(5), keepPositions: false });
+    await storage.createExclusively(manifestPath(4), encodeManifest(deleted));
+    await storage.createExclusively(manifestPath(5), Buffer.from("{"));
+    await storage.createExclusively("chk-0000000006/part.json.gz", Buffer.from(""));
+    const nothing = { mode: "exactly-once", keys: 0, bytes: 0, holes: 0 };
+    expect(await listed(storage)).toStrictEqual([
+      {
+        ...{ checkpoint: 1, status: "completed", generation: 1, ...nothing },
+        ...{ triggeredAt: hour(1), completedAt: hour(1) },
+      },
+      {
+        ...{ checkpoint: 2, status: "completed", generation: 2, ...nothing, ...origin },
+        ...{ triggeredAt: hour(2), completedAt: hour(2) },
+      },
+      { checkpoint: 3, status: "aborted", generation: 2, at: hour(3), reason: "too slow" },
+      { checkpoint: 4, status: "deleted", generation: 2, at: hour(5), completedAt: hour(4) },
+      { checkpoint: 5, status: "unreadable", reason: expect.stringContaining("not JSON") },
+    ]);
+    expect(await highestCheckpointNumber(storage)).toBe(6);
+    expect(await highestCheckpointNumber(new MemoryCheckpointStorage())).toBe(0);
+  });
+
+  test("fails where the storage does", async () => {
+    class Broken extends MemoryCheckpointStorage {
+      override read(): Promise<never> {
+        return Promise.reject(new Error("out of reach"));
+      }
+    }
+    const storage = new Broken();
+    await storage.createExclusively(manifestPath(1), encodeManifest(manifest(1, 1)));
+    await expect(listed(storage)).rejects.toThrow("out of reach");
+  });
+});
+
 test("a generation's record says the same for ever", async () => {
   const storage = new MemoryCheckpointStorage();
   const record = { generation: 2, restoredFrom: { generation: 1, checkpoint: 4 }, at: hour(1) };
   await writeGenerationRecord(storage, record);
   await writeGenerationRecord(storage, { ...record, at: hour(2) });
   const other = { ...record, restoredFrom: { generation: 1, checkpoint: 3 } };
-  await expect(writeGenerationRecord(storage, other)).rejects.toMatchObject({ kind: "retry" });
+  const another = { ...record, restoredFrom: { generation: 9, checkpoint: 4 } };
+  for (const differing of [other, another]) {
+    await expect(writeGenerationRecord(storage, differing)).rejects.toMatchObject({ kind: "retry" });
+  }
 });
 
 describe("a chosen checkpoint", () => {
@@ -92,12 +202,17 @@ describe("a chosen checkpoint", () => {
     [{}, 4],
     [{ checkpoint: 1 }, 1],
     [{ before: new Date(hour(3)) }, 2],
+    [{ before: new Date(hour(2)) }, 2],
     [{ savepoint: "s" }, 2],
   ])("for %o is %i", async (wish, n) => expect(await choose(wish)).toBe(n));
 
   test.each([
     [{ checkpoint: 3 }, "Checkpoint 2 of"],
     [{ before: new Date(hour(0)) }, "Checkpoint 4 of"],
+    [{ checkpoint: 1.5 }, "Checkpoint 1 of"],
+    [{ checkpoint: 0 }, "Checkpoint 4 of"],
+    [{ checkpoint: 9 }, "Checkpoint 4 of"],
+    [{ before: new Date(hour(0)) }, `that was complete by ${hour(0)}`],
     [{ savepoint: "x" }, "there are s"],
   ])("for %o is none, and the refusal names what would do", async (wish, instead) => {
     await expect(choose(wish)).rejects.toMatchObject({
@@ -116,13 +231,38 @@ describe("a chosen checkpoint", () => {
     expect(await choose({ checkpoint: 2 }, storage)).toBe(2);
   });
 
+  test("may come after one that cannot be read: that is nobody's latest", async () => {
+    const storage = await stored(manifest(2, 1));
+    await storage.createExclusively(manifestPath(1), Buffer.from('{"format"'));
+    expect(await choose({}, storage)).toBe(2);
+  });
+
+  test("of a savepoint's name is the newest that has it", async () => {
+    const named = { savepoint: "s" };
+    const storage = await stored(manifest(1, 1, named), manifest(2, 1, named), manifest(3, 1, { savepoint: "t" }));
+    expect(await choose({ savepoint: "s" }, storage)).toBe(2);
+    await expect(choose({ savepoint: "x" }, storage)).rejects.toThrow("there are s, t");
+    await expect(choose({ savepoint: "x" }, await stored(manifest(1, 1)))).rejects.toThrow("there is no savepoint");
+  });
+
+  test("is of the lineage that is said to be live", async () => {
+    const storage = await stored(manifest(1, 1), manifest(2, 2), manifest(3, 3));
+    const choice = await chooseCheckpoint(storage, "flights", { generation: 2 }, {});
+    expect(choice.checkpoint).toBe(2);
+  });
+
   test("is refused with its reason when it was aborted, and where there is none at all", async () => {
     const storage = await stored(manifest(1, 1));
     const { app, format, formatVersion, generation, token } = manifest(2, 1);
     const marker = { app, format, formatVersion, generation, token, checkpoint: 2, kind: "aborted" as const };
     await storage.createExclusively(manifestPath(2), encodeManifest({ ...marker, reason: "too slow", at: hour(2) }));
     await expect(choose({ checkpoint: 2 }, storage)).rejects.toThrow(/too slow.*Checkpoint 1 of/);
-    await expect(choose({}, new MemoryCheckpointStorage())).rejects.toThrow("holds no checkpoint of flights");
+    const gone = deletedMarkerOf(manifest(3, 1), { at: hour(5), keepPositions: false });
+    await storage.createExclusively(manifestPath(3), encodeManifest(gone));
+    await expect(choose({ checkpoint: 3 }, storage)).rejects.toThrow(`Checkpoint 3 was deleted at ${hour(5)}`);
+    await expect(choose({}, new MemoryCheckpointStorage())).rejects.toThrow(
+      /holds no checkpoint of flights\. There is no completed checkpoint/,
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { deletedMarkerOf, encodeManifest, totalsOf } from "../../../shared/check
 import { parseCheckpointObject, parseManifest } from "../../../shared/checkpoint/parse-manifest.ts";
 
 const golden = await readFile(new URL("../../golden/manifest-format-1.json", import.meta.url), "utf8");
+const AT = "2026-02-01T00:00:00.000Z";
 const PLACE = { app: "flights", n: 7 };
 const altered = (change: object): string => JSON.stringify({ ...JSON.parse(golden), ...change });
 
@@ -35,6 +36,88 @@ describe("a manifest", () => {
       expect.objectContaining({ kind: "choose-another-checkpoint", message: expect.stringContaining(why) }),
     );
     expect(() => parseManifest(text, PLACE)).toThrow("hoose another checkpoint");
+  });
+
+  test.each<[string, unknown, string]>([
+    ["functions", {}, "it.functions is not a list"],
+    ["functions.0", [], "it.functions[0] is not an object"],
+    ["functions.0", null, "it.functions[0] is not an object"],
+    ["functions.0", "on-time", "it.functions[0] is not an object"],
+    ["functions.0.name", 7, "it.functions[0].name is not a string"],
+    ["functions.0.source", undefined, "it.functions[0].source is not a string"],
+    ["functions.0.stateVersion", 0, "it.functions[0].stateVersion is not a whole number of at least 1"],
+    ["functions.0.stateVersion", 1.5, "it.functions[0].stateVersion is not a whole number of at least 1"],
+    ["functions.0.stateVersion", "1", "it.functions[0].stateVersion is not a whole number of at least 1"],
+    ["functions.0.keys", -1, "it.functions[0].keys is not a whole number of at least 0"],
+    ["functions.0.keys", 1, "its files hold 2 keys of on-time, and it counts 1"],
+    ["functions.0.splits.0.ended", "yes", "it.functions[0].splits[0].ended is not true or false"],
+    ["functions.0.splits.0.split", 7, "it.functions[0].splits[0].split is not a string"],
+    ["functions.0.splits.0.position", 7, "it.functions[0].splits[0].position is not a string"],
+    ["functions.0.splits.0.freshAt", "lately", "it.functions[0].splits[0].freshAt is not a time"],
+    ["functions.0.splits.0.holes.0.cause", "lost", "it.functions[0].splits[0].holes[0].cause is unknown"],
+    ["functions.0.splits.0.holes.0.from", 7, "it.functions[0].splits[0].holes[0].from is not a string"],
+    ["functions.0.splits.0.holes.0.to", 7, "it.functions[0].splits[0].holes[0].to is not a string"],
+    ["functions.0.splits.0.holes.0.records", -1, "it.functions[0].splits[0].holes[0].records is not a whole number"],
+    ["functions.0.splits.0.holes.1.after", 7, "it.functions[0].splits[0].holes[1].after is not a string"],
+    ["functions.0.splits.0.holes.2.before", 7, "it.functions[0].splits[0].holes[2].before is not a string"],
+    ["files.0.sha256", `${"0".repeat(65)}`, "it.files[0].sha256 is not a SHA-256 in hexadecimal"],
+    ["files.0.sha256", `x${"0".repeat(64)}`, "it.files[0].sha256 is not a SHA-256 in hexadecimal"],
+    ["files.0.function", 7, "it.files[0].function is not a string"],
+    ["files.0.items", -1, "it.files[0].items is not a whole number of at least 0"],
+    ["files.0.bytes", -1, "it.files[0].bytes is not a whole number of at least 0"],
+    ["checkpoint", 0, "it.checkpoint is not a whole number of at least 1"],
+    ["formatVersion", 0, "it.formatVersion is not a whole number of at least 1"],
+    ["token", 7, "it.token is not a string"],
+    ["kind", "note", 'its kind is "note"'],
+    ["restoredFrom", 7, "it.restoredFrom is not an object"],
+    ["restoredFrom.generation", 0, "it.restoredFrom.generation is not a whole number of at least 1"],
+    ["restoredFrom.checkpoint", 0, "it.restoredFrom.checkpoint is not a whole number of at least 1"],
+    ["savepoint", 7, "it.savepoint is not a string"],
+    ["triggeredAt", "lately", "it.triggeredAt is not a time"],
+    ["completedAt", "lately", "it.completedAt is not a time"],
+  ])("whose %s is %j is refused by name", (member, value, flaw) => {
+    const json = JSON.parse(golden);
+    const names = member.split(".");
+    const last = names.pop() as string;
+    names.reduce((within, name) => within[name], json)[last] = value;
+    expect(() => parseManifest(JSON.stringify(json), PLACE)).toThrow(flaw);
+  });
+
+  test("of more than one function counts the keys of each, also none", () => {
+    const json = JSON.parse(golden);
+    const [onTime] = json.functions;
+    json.functions.push({ ...onTime, name: "late", keys: 0 });
+    json.files.push({ ...json.files[0], name: "late-0", function: "late", items: 0, bytes: 0 });
+    expect(parseManifest(JSON.stringify(json), PLACE)).toEqual(json);
+    json.files[1].items = 1;
+    expect(() => parseManifest(JSON.stringify(json), PLACE)).toThrow("its files hold 1 keys of late, and it counts 0");
+  });
+
+  test("of the other mode, of no savepoint and of no other origin is read the same", () => {
+    const { restoredFrom: _, savepoint: __, ...plain } = JSON.parse(golden);
+    const json = { ...plain, mode: "at-least-once", generation: 1 };
+    expect(parseManifest(JSON.stringify(json), PLACE)).toStrictEqual(json);
+  });
+
+  test("that was aborted is a marker, which no restore takes", () => {
+    const { format, formatVersion, app, checkpoint, token, generation } = JSON.parse(golden);
+    const marker = { format, formatVersion, app, checkpoint, token, generation, kind: "aborted", reason: "no", at: AT };
+    expect(parseCheckpointObject(JSON.stringify(marker), PLACE)).toStrictEqual(marker);
+    expect(() => parseManifest(JSON.stringify(marker), PLACE)).toThrow(`it was aborted at ${AT} (no)`);
+    for (const flaw of [{ reason: 7 }, { at: "lately" }]) {
+      expect(() => parseCheckpointObject(JSON.stringify({ ...marker, ...flaw }), PLACE)).toThrow("is not a");
+    }
+  });
+
+  test("that was deleted is a marker, with or without its positions", () => {
+    const manifest = parseManifest(golden, PLACE);
+    for (const keepPositions of [true, false]) {
+      const marker = deletedMarkerOf(manifest, { at: AT, keepPositions });
+      expect(parseCheckpointObject(JSON.stringify(marker), PLACE)).toStrictEqual(marker);
+      for (const flaw of [{ completedAt: 7 }, { at: "lately" }, { functions: 7 }]) {
+        expect(() => parseCheckpointObject(JSON.stringify({ ...marker, ...flaw }), PLACE)).toThrow("is not a");
+      }
+    }
   });
 
   test("leaves a marker that keeps its positions only where they are asked for", () => {
