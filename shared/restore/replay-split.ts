@@ -60,7 +60,8 @@ export async function replaySplit(carrier: Carrier, place: SplitPlace): Promise<
       if (thrown instanceof TidemarkError && thrown.kind !== "retry") throw thrown;
       failures += 1;
       if (failures >= FAILURES_MAX) throw failing(place, thrown);
-      idle = 0;
+      // A death says nothing of how far the split gets, and has its own pause.
+      reached = undefined;
       await pause(carrier, failures);
     }
   }
