@@ -45,8 +45,10 @@ export interface ExistingResources {
   /** By the name of the function. @default - a table is made for each function that is not named */
   readonly stateTables?: { readonly [functionName: string]: string | ITable };
   /**
-   * By name: a bucket that is Tidemark's alone, whose bucket policy this stack writes. As a construct: a bucket of yours,
-   * to whose policy statements are added; where CDK cannot add them (an imported bucket) synthesis warns, and says which.
+   * By name: a bucket that is Tidemark's alone, whose bucket policy this stack writes. S3 keeps one policy a bucket, and
+   * CloudFormation makes none where there is one: that of the stack which retained the bucket goes with that stack, so
+   * delete it first; one that was written by hand has to be taken away. As a construct: a bucket of yours, to whose policy
+   * statements are added; where CDK cannot add them (an imported bucket) synthesis warns, and says which.
    * @default - a bucket is made
    */
   readonly bucket?: string | IBucket;
