@@ -184,6 +184,7 @@ export class TidemarkApp extends Construct {
     protectCheckpoints(this, this.checkpoints, {
       ownPolicy: typeof existing.bucket === "string",
       writers: [coordinator, snapshot].map((one) => one.role?.roleArn ?? ""),
+      letterWriters: functions.map((one) => one.lambda.role?.roleArn ?? ""),
     });
     const { alarms: watched = {} } = props;
     this.alarms =

@@ -156,6 +156,23 @@ describe("the roles", () => {
   });
 });
 
+test("the bucket denies no role the writes that the role has", () => {
+  const denied = resourcesOf(plain.template, "AWS::S3::BucketPolicy").flatMap(([, { Properties }]) =>
+    linesOf(Properties.PolicyDocument.Statement),
+  );
+  const writes = Object.entries(ROLES).flatMap(([role, lines]) =>
+    lines.flatMap((line) => {
+      const [, write] = /^(s3:(?:Put|Delete)Object <AppCheckpoints.Arn>\/shop\/[a-z]+-?)/.exec(line) ?? [];
+      return write === undefined ? [] : { role, write };
+    }),
+  );
+  expect(writes).toHaveLength(7);
+  for (const { role, write } of writes) {
+    const ofWrite = denied.filter((line) => line.startsWith(`DENY ${write}`));
+    expect(ofWrite, write).toEqual([expect.stringMatching(`ArnNotEquals.*GetAtt:\\[${role}[0-9A-F]{8},Arn`)]);
+  }
+});
+
 describe("a key of one's own", () => {
   const { template } = deploy((stack) => {
     const stream = new Stream(stack, "Secret", {

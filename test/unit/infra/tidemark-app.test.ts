@@ -20,7 +20,17 @@ import { describeApp } from "../../../shared/app/app-description.ts";
 import { defineApp } from "../../../shared/index.ts";
 import { APP_METRICS, FUNCTION_METRICS } from "../../../shared/lambda/metric-names.ts";
 import { readSettings, SETTINGS_VARIABLE } from "../../../shared/lambda/settings.ts";
-import { counting, deploy, newStack, resourceOf, resourcesOf, rightProps, shop, spelt } from "./deployed-app.ts";
+import {
+  counting,
+  deploy,
+  newStack,
+  type Resource,
+  resourceOf,
+  resourcesOf,
+  rightProps,
+  shop,
+  spelt,
+} from "./deployed-app.ts";
 
 const { template, app: deployed } = deploy();
 const only = (from: Template, type: string) => {
@@ -118,31 +128,45 @@ describe("the bucket", () => {
     ]);
   });
 
-  test("refuses what does not come by TLS, and writes under the checkpoints by all but coordinator and workers", () => {
-    const [tls, writers] = only(template, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement;
+  test("refuses what does not come by TLS, and writes by all but those whose work they are", () => {
+    const { Statement } = only(template, "AWS::S3::BucketPolicy").Properties.PolicyDocument;
+    const [tls, ...writing] = Statement;
     expect(tls).toMatchObject({
       ...{ Effect: "Deny", Action: "s3:*", Principal: { AWS: "*" } },
       Condition: { Bool: { "aws:SecureTransport": "false" } },
     });
     expect(tls.Resource.map(spelt)).toEqual(["<AppCheckpoints.Arn>", "<AppCheckpoints.Arn>/*"]);
-    expect(writers).toMatchObject({ Effect: "Deny", Principal: { AWS: "*" } });
-    expect(writers.Action).toEqual([
-      "s3:DeleteObject",
-      "s3:DeleteObjectVersion",
-      "s3:PutObject",
-      "s3:ReplicateDelete",
-      "s3:ReplicateObject",
+    for (const { Effect, Principal, Action, Condition } of writing) {
+      expect({ Effect, Principal }).toEqual({ Effect: "Deny", Principal: { AWS: "*" } });
+      expect(Action).toEqual([
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        "s3:PutObject",
+        "s3:ReplicateDelete",
+        "s3:ReplicateObject",
+      ]);
+      expect(Object.keys(Condition)).toEqual(["ArnNotEquals"]);
+    }
+    const objects = (...prefixes: readonly string[]) =>
+      prefixes.map((prefix) => `<AppCheckpoints.Arn>/shop/${prefix}*`);
+    expect(
+      writing.map(({ Resource, Condition }: (typeof writing)[number]) => [
+        [Resource].flat().map(spelt),
+        Condition.ArnNotEquals["aws:PrincipalArn"].map(spelt),
+      ]),
+    ).toEqual([
+      [objects("chk-", "generations/", "redrive/"), ["<AppCoordinatorRole.Arn>", "<AppSnapshotRole.Arn>"]],
+      [objects("dead-letters/"), ["<AppFunctionvisitsHandlerRole.Arn>", "<AppFunctionordersHandlerRole.Arn>"]],
     ]);
-    expect(writers.Resource.map(spelt)).toEqual([
-      "<AppCheckpoints.Arn>/shop/chk-*",
-      "<AppCheckpoints.Arn>/shop/generations/*",
-      "<AppCheckpoints.Arn>/shop/redrive/*",
-    ]);
-    expect(Object.keys(writers.Condition)).toEqual(["ArnNotEquals"]);
-    expect(writers.Condition.ArnNotEquals["aws:PrincipalArn"].map(spelt)).toEqual([
-      "<AppCoordinatorRole.Arn>",
-      "<AppSnapshotRole.Arn>",
-    ]);
+  });
+
+  test("stays with the tables when the stack goes; its policy goes, and so can be made anew by the next stack", () => {
+    const own = Object.entries(template.toJSON().Resources as Record<string, Resource>).filter(([id]) =>
+      /^App/.test(id),
+    );
+    const kept = own.filter(([, { DeletionPolicy = "Delete" }]) => DeletionPolicy !== "Delete");
+    expect(new Set(kept.map(([, { Type }]) => Type))).toEqual(new Set(["AWS::DynamoDB::Table", "AWS::S3::Bucket"]));
+    expect(own.map(([, { Type }]) => Type)).toContain("AWS::S3::BucketPolicy");
   });
 
   test("is what the props say, and every path begins with the prefix", () => {
@@ -379,7 +403,8 @@ describe("what is there already", () => {
     const statements = only(taken, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement;
     expect(statements).toMatchObject([
       { Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } },
-      { Effect: "Deny", Condition: { ArnNotEquals: { "aws:PrincipalArn": [expect.anything(), expect.anything()] } } },
+      { Sid: "OnlyTidemarkWritesCheckpoints", Effect: "Deny" },
+      { Sid: "OnlyFunctionsWriteDeadLetters", Effect: "Deny" },
     ]);
   });
 
@@ -389,25 +414,28 @@ describe("what is there already", () => {
     mixed.resourceCountIs("AWS::S3::Bucket", 1);
   });
 
-  test("may be constructs: a statement is added to a bucket of this CDK app", () => {
+  test("may be constructs: statements are added to a bucket of this CDK app", () => {
     const { template: own } = deploy((stack) => ({
       existing: { controlTable: Table.fromTableName(stack, "T", "ours"), bucket: new Bucket(stack, "Ours") as IBucket },
     }));
     expect(settingsOf(own, "AppCoordinator").tables?.control).toBe("ours");
     expect(only(own, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement).toMatchObject([
       { Sid: "OnlyTidemarkWritesCheckpoints" },
+      { Sid: "OnlyFunctionsWriteDeadLetters" },
     ]);
   });
 
-  test("warns of a bucket whose policy cannot be added to, with the statement to add", () => {
+  test("warns of a bucket whose policy cannot be added to, with the statements to add", () => {
     const { app, template: own } = deploy((stack) => ({
       existing: { bucket: Bucket.fromBucketName(stack, "Theirs", "theirs") },
     }));
     own.resourceCountIs("AWS::S3::BucketPolicy", 0);
     const warnings = app.node.metadata.filter(({ type }) => type === "aws:cdk:warning").map(({ data }) => String(data));
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain("OnlyTidemarkWritesCheckpoints");
-    expect(warnings[0]).toContain("theirs/shop/chk-*");
+    for (const part of ["OnlyTidemarkWritesCheckpoints", "theirs/shop/chk-*"]) expect(warnings[0]).toContain(part);
+    for (const part of ["OnlyFunctionsWriteDeadLetters", "theirs/shop/dead-letters/*"]) {
+      expect(warnings[0]).toContain(part);
+    }
   });
 });
 
