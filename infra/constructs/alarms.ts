@@ -88,6 +88,11 @@ export class TidemarkAlarms extends Construct {
 export interface FunctionAlarms {
   /** Events wait for half as long as the stream keeps them: what is not read by then is lost soon. */
   readonly iteratorAge: Alarm;
+  /**
+   * The same, as the coordinator sees it at every checkpoint: also of a mapping that reads nothing any more, which has no
+   * iterator whose age could be told. Seen of splits that a batch was ever read from.
+   */
+  readonly splitLag: Alarm;
   /** A record was given up. */
   readonly deadLetters: Alarm;
   /** The source dropped records before they were folded. */
@@ -106,12 +111,18 @@ function functionAlarms(
   }: { readonly deployed: EventFunction; readonly retention: Duration; readonly actions: readonly IAlarmAction[] },
 ): FunctionAlarms {
   const name = deployed.functionName;
+  const halfOfRetention = {
+    alarmDescription: `${app}, ${name}: events wait for half of the stream's retention (${retention.toHumanString()}). They are lost when the other half is over.`,
+    threshold: retention.toMilliseconds() / 2,
+    comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+    evaluationPeriods: 1,
+  };
   return {
-    iteratorAge: alarm(scope, `IteratorAge-${name}`, actions, deployed.metricIteratorAge(), {
-      alarmDescription: `${app}, ${name}: events wait for half of the stream's retention (${retention.toHumanString()}). They are lost when the other half is over.`,
-      threshold: retention.toMilliseconds() / 2,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      evaluationPeriods: 1,
+    iteratorAge: alarm(scope, `IteratorAge-${name}`, actions, deployed.metricIteratorAge(), halfOfRetention),
+    splitLag: alarm(scope, `SplitLag-${name}`, actions, deployed.metricSplitLag(), {
+      ...halfOfRetention,
+      // Between two checkpoints nothing is measured, and what was seen last still holds.
+      treatMissingData: TreatMissingData.IGNORE,
     }),
     deadLetters: alarm(scope, `DeadLetters-${name}`, actions, deployed.metricDeadLetters(), {
       alarmDescription: `${app}, ${name}: a record became a dead letter. It stands in the bucket, and checkpoints say that it is missing; it can be put back: see "A poison record" in docs/operations.md.`,

@@ -488,11 +488,23 @@ describe("alarms and dashboard", () => {
   });
   const arn = "arn:aws:kinesis:eu-west-1:111111111111:stream/clicks";
 
+  test("the lag that checkpoints see goes off at the same, also while nothing is read that has an age", () => {
+    for (const name of ["visits", "orders"]) {
+      expect(alarm(`SplitLag${name}`)).toMatchObject({
+        ...{ Namespace: "Tidemark", MetricName: "SplitLag", Statistic: "Maximum", Period: 300 },
+        ...{ Threshold: 12 * 3_600_000, ComparisonOperator: "GreaterThanThreshold", EvaluationPeriods: 1 },
+        Dimensions: [{ Name: "function", Value: name }, service],
+        // Checkpoints may be further apart than a period: the alarm stands until one sees less.
+        TreatMissingData: "ignore",
+      });
+    }
+  });
+
   test("there is none on late checkpoints where no interval is set", () => {
     const { name, functions } = shop;
     const { app, template: without } = deploy(() => ({ app: defineApp({ name, functions }) }));
     expect(app.alarms?.checkpointTooOld).toBeUndefined();
-    expect(Object.keys(without.findResources("AWS::CloudWatch::Alarm"))).toHaveLength(3 + 2 * 4);
+    expect(Object.keys(without.findResources("AWS::CloudWatch::Alarm"))).toHaveLength(3 + 2 * 5);
   });
 
   test("late is three intervals, or what the props say", () => {
