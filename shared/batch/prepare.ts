@@ -9,7 +9,7 @@ import { redrivenLetter } from "../dead-letter/with-redrive.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
-import type { KeyNamer } from "../function/name-key.ts";
+import { type KeyNamer, plainKey } from "../function/name-key.ts";
 import { validateEvent } from "../function/validate-event.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
@@ -141,7 +141,7 @@ function prepareRecord(scope: PrepareScope, batch: PreparedBatch, record: Source
   try {
     raw = scope.events.decode(record);
   } catch (thrown) {
-    return batch.addNoEvent({ kind: "refused", record, error: unreadable(scope.definition.name, thrown) });
+    return batch.addNoEvent({ kind: "refused", record, error: unreadable(scope, thrown) });
   }
   try {
     const validation = validateEvent(scope.definition, raw);
@@ -173,10 +173,12 @@ function addValidated(
   }
 }
 
-function unreadable(functionName: string, thrown: unknown): TidemarkError {
+/** A parser's words quote the record. Its dead letter holds that; logs may not, where they hide keys. */
+function unreadable({ definition, nameKey }: PrepareScope, thrown: unknown): TidemarkError {
+  const why = nameKey === plainKey ? describeThrown(thrown) : (thrown as Error).name;
   return new TidemarkError(
     "fix-event",
-    `A record of function ${functionName} cannot be read: ${describeThrown(thrown)}. Correct what writes the records: each is one JSON value.`,
+    `A record of function ${definition.name} cannot be read: ${why}. Correct what writes the records: each is one JSON value.`,
     { cause: thrown },
   );
 }
