@@ -4,6 +4,8 @@ import { HOST_FLAG, IN_CONTAINERS_VARIABLE } from "./function-containers.ts";
 
 /** The last image that runs without a token. */
 const IMAGE = "localstack/localstack:4.14.0";
+/** LocalStack removes the functions' containers when it stops, which takes it seconds. */
+const STOP_MS_MAX = 60_000;
 
 export interface LocalStack {
   readonly url: string;
@@ -52,10 +54,12 @@ async function startContainer(): Promise<LocalStack> {
   let container: StartedLocalStackContainer;
   // Loaded here: with an endpoint given, nobody needs Docker's client.
   const { LocalstackContainer } = await import("@testcontainers/localstack");
+  const { getContainerRuntimeClient } = await import("testcontainers");
   try {
+    const { remoteSocketPath } = (await getContainerRuntimeClient()).info.containerRuntime;
     container = await new LocalstackContainer(IMAGE)
       // LocalStack runs functions as containers beside its own.
-      .withBindMounts([{ source: "/var/run/docker.sock", target: "/var/run/docker.sock" }])
+      .withBindMounts([{ source: remoteSocketPath, target: "/var/run/docker.sock" }])
       .withEnvironment({
         LAMBDA_IGNORE_ARCHITECTURE: "1",
         // Kinesis would write every record of every stream to disk each five seconds, and answer nothing meanwhile.
@@ -71,7 +75,7 @@ async function startContainer(): Promise<LocalStack> {
     url: container.getConnectionUri(),
     inContainer: true,
     stop: async () => {
-      await container.stop();
+      await container.stop({ timeout: STOP_MS_MAX });
     },
   };
 }
