@@ -152,5 +152,9 @@ async function cutOf(
   const freshAtMs = split.barrierFreshAt[n];
   if (position === undefined || freshAtMs === undefined) return undefined;
   const holes = holesAtCut(await allHoles(resources.control, place, split), position);
-  return { position, freshAtMs, ended: split.ended === true && split.position === position, holes, ...place };
+  const { startTimeMs } = split;
+  return {
+    ...{ position, freshAtMs, startTimeMs, holes, ...place },
+    ended: split.ended === true && split.position === position,
+  };
 }

@@ -13,7 +13,7 @@ import { readWhileOpen } from "./checkpoint-run.ts";
 import { readCoverage } from "./coverage.ts";
 import { takeCut } from "./cut.ts";
 import { takeFuzzyCut } from "./fuzzy-cut.ts";
-import { MANIFEST_FORMAT, MANIFEST_FORMAT_VERSION, type Manifest, type ManifestFile } from "./manifest.ts";
+import { EARLIEST, MANIFEST_FORMAT, MANIFEST_FORMAT_VERSION, type Manifest, type ManifestFile } from "./manifest.ts";
 import { abortOpenCheckpoint, decideOutcome, type Outcome, recordOutcome } from "./outcome.ts";
 import { SLICES_CONCURRENCY, takeSnapshot } from "./snapshot.ts";
 import { ImageGone } from "./snapshot-slice.ts";
@@ -124,10 +124,11 @@ function manifestOf(
       keys: files.filter((file) => file.function === name).reduce((sum, { items }) => sum + items, 0),
       splits: cuts
         .filter((cut) => cut.function === name)
-        .map(({ split, position, freshAtMs, ended, holes }) => ({
+        .map(({ split, position, freshAtMs, startTimeMs, ended, holes }) => ({
           split,
           position,
           freshAt: iso(freshAtMs),
+          startFrom: startTimeMs === undefined ? EARLIEST : iso(startTimeMs),
           ended,
           holes,
         })),

@@ -73,12 +73,14 @@ async function readCuts({ resources, checkpoint }: CheckpointRun, cut: string): 
     if (!sort.startsWith(cutSortPrefix(cut))) continue;
     const saved = asSaved(attributes);
     const split = await readSplit(resources.control, saved);
-    const holes = split === undefined || split === "unborn" ? [] : await allHoles(resources.control, saved, split);
-    cuts.push({ ...saved, holes: holesAtCut(holes, saved.position) });
+    const born = split === "unborn" ? undefined : split;
+    const holes = born === undefined ? [] : await allHoles(resources.control, saved, born);
+    const startTimeMs = born?.startTimeMs;
+    cuts.push({ ...saved, startTimeMs, holes: holesAtCut(holes, saved.position) });
   }
   return cuts;
 }
 
-function asSaved(attributes: ControlAttributes): Omit<SplitCut, "holes"> {
-  return attributes as unknown as Omit<SplitCut, "holes">;
+function asSaved(attributes: ControlAttributes): Omit<SplitCut, "holes" | "startTimeMs"> {
+  return attributes as unknown as Omit<SplitCut, "holes" | "startTimeMs">;
 }

@@ -16,12 +16,19 @@ import type { Position } from "../source/position.ts";
 export const MANIFEST_FORMAT = "tidemark-checkpoint";
 export const MANIFEST_FORMAT_VERSION = 1;
 
+export const EARLIEST = "earliest";
+
 export interface ManifestSplit {
   readonly split: string;
   /** The cut: exactly the events at or before it are in the state (at-least-once: at least these). */
   readonly position: Position;
   /** Nothing after `position` that arrived by then can have been missed. ISO 8601. */
   readonly freshAt: string;
+  /**
+   * Records that arrived earlier are no part of the state, nor of a replay. ISO 8601, or {@link EARLIEST}: none is too early.
+   * Absent: written before manifests said so.
+   */
+  readonly startFrom?: string;
   /** No record will ever follow `position`. */
   readonly ended: boolean;
   /** What is missing from the state though it stands before `position`. */

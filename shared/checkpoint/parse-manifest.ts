@@ -10,6 +10,7 @@ import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage
 import { checkpointFolder, manifestPath, partPath } from "../storage/object-paths.ts";
 import {
   type CheckpointObject,
+  EARLIEST,
   MANIFEST_FORMAT,
   MANIFEST_FORMAT_VERSION,
   type Manifest,
@@ -80,6 +81,9 @@ function split(given: unknown, what: string): ManifestSplit {
     split: text(from, "split", what),
     position: text(from, "position", what),
     freshAt: time(from, "freshAt", what),
+    ...(from.startFrom === undefined
+      ? {}
+      : { startFrom: from.startFrom === EARLIEST ? EARLIEST : time(from, "startFrom", what) }),
     ended: from.ended,
     holes: list(from, "holes", what, hole),
   };

@@ -8,6 +8,8 @@ export interface SplitCut extends SplitPlace {
   readonly position: Position;
   /** In ms since 1970. */
   readonly freshAtMs: number;
+  /** Records that arrived earlier are dropped; undefined: none is. In ms since 1970. */
+  readonly startTimeMs: number | undefined;
   readonly ended: boolean;
   readonly holes: readonly Hole[];
 }

@@ -334,6 +334,8 @@ export interface FlipStep {
   readonly freshAt: number;
   readonly holes: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
   readonly ended: boolean;
+  /** What arrived before `timeMs` is dropped; without one, nothing is. Absent: it stays as the split was born. */
+  readonly start?: { readonly timeMs?: number } | undefined;
   readonly mode: CheckpointingMode;
   /** `control.epoch`: older before-images mean nothing in the new generation. */
   readonly epoch: number;
@@ -365,9 +367,14 @@ export async function flipSplit(store: ControlStore, place: SplitPlace, step: Fl
         assign("barriers", {}),
         assign("barrierFreshAt", {}),
         ...(step.ended ? [assign("ended", true)] : []),
+        ...(step.start?.timeMs === undefined ? [] : [assign("startTimeMs", step.start.timeMs)]),
       ],
       add: [[path("attempt"), 1]],
-      remove: [path("failing"), ...(step.ended ? [] : [path("ended")])],
+      remove: [
+        path("failing"),
+        ...(step.ended ? [] : [path("ended")]),
+        ...(step.start === undefined || step.start.timeMs !== undefined ? [] : [path("startTimeMs")]),
+      ],
     });
   const later = anyOf(missing("until"), compareAttributes("until", "<=", "attemptedTo"));
   return (

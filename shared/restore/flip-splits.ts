@@ -5,12 +5,14 @@
  * - A split is flipped once, from a lower generation ◆; whoever flips it writes what the manifest says, so it does
  *   not matter which carrier it is, or when.
  * - A split that the checkpoint does not have starts at its beginning: nothing of it is in the loaded state.
+ * - Which records are too early is the checkpoint's word too: the item may have been born under an app that says otherwise.
  */
 import pMap from "p-map";
 import { freshAtBeginning } from "../checkpoint/look-at-split.ts";
+import { EARLIEST } from "../checkpoint/manifest.ts";
 import { storeHoles } from "../control/hole-items.ts";
 import type { Split } from "../control/split.ts";
-import { flipSplit, listSplits, type SplitPlace } from "../control/split-steps.ts";
+import { type FlipStep, flipSplit, listSplits, type SplitPlace } from "../control/split-steps.ts";
 import { BEGINNING } from "../source/position.ts";
 import { bornSplit } from "./born-split.ts";
 import type { Carrier } from "./carrier.ts";
@@ -59,10 +61,16 @@ async function flip(
         atCut === undefined
           ? Math.min(item.freshAt, await freshAtBeginning(carrier.resources, place))
           : Date.parse(atCut.freshAt),
+      start: startOf(atCut?.startFrom),
       holes: await storeHoles(control, place, target, atCut?.holes ?? []),
       ended: atCut?.ended ?? false,
       mode: app.checkpointing.mode,
       epoch,
     });
   }
+}
+
+function startOf(startFrom: string | undefined): FlipStep["start"] {
+  if (startFrom === undefined) return undefined;
+  return startFrom === EARLIEST ? {} : { timeMs: Date.parse(startFrom) };
 }

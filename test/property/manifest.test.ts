@@ -13,13 +13,17 @@ import { TidemarkError } from "../../shared/errors.ts";
 import fc from "../support/properties.ts";
 
 const iso = fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms).toISOString());
-const split = fc.record({
-  ...{ split: fc.string(), position: fc.string(), freshAt: iso, ended: fc.boolean() },
-  holes: fc.array(
-    fc.record({ cause: fc.constantFrom("dead-letter", "dropped", "expired"), from: fc.string(), to: fc.string() }),
-    { maxLength: 3 },
-  ),
-});
+const split = fc.record(
+  {
+    ...{ split: fc.string(), position: fc.string(), freshAt: iso, ended: fc.boolean() },
+    startFrom: fc.oneof(fc.constant("earliest"), iso),
+    holes: fc.array(
+      fc.record({ cause: fc.constantFrom("dead-letter", "dropped", "expired"), from: fc.string(), to: fc.string() }),
+      { maxLength: 3 },
+    ),
+  },
+  { requiredKeys: ["split", "position", "freshAt", "ended", "holes"] },
+);
 const file = fc.record({
   name: fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,30}$/),
   ...{ function: fc.constant("f"), items: fc.nat(1e6), bytes: fc.nat() },

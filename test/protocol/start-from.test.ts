@@ -1,6 +1,8 @@
 /** The user's `startFrom`: what arrived earlier is dropped by the handler, by a replay and by a fold from the source alike. */
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { goOnWithRestore } from "../../shared/restore/ask-for-restore.ts";
+import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
+import { manifestPath } from "../../shared/storage/object-paths.ts";
 import { expectAllResolved, expectOneLiveGeneration, expectPromise, liveLogs } from "../support/oracle.ts";
 import { MINUTE_MS, START_MS, TestWorld } from "../support/test-world.ts";
 
@@ -46,6 +48,95 @@ it("the split keeps the start that it was born with, whatever the app says at it
   await world.drain();
   expect(await folded(world)).toEqual(["s3", "s4", "s5"]);
   await expectPromise(world);
+});
+
+describe("restored from storage alone, under an app that says another start", () => {
+  /** The splits of a world whose checkpoint 1 stands at `s1`, in an account that has nothing but its storage. */
+  function emptied(world: TestWorld, startTimeMs?: number): TestWorld {
+    const empty = new TestWorld({ seed: 2, stores: { storage: world.stores.storage } });
+    if (startTimeMs !== undefined) empty.describe("log", { startTimeMs });
+    empty.split("s", "abcab", { arrivalTimeMs });
+    return empty;
+  }
+
+  it.each([
+    ["none", undefined],
+    ["an earlier one", START_MS - 60 * MINUTE_MS],
+    ["a later one", START_MS + 60 * MINUTE_MS],
+  ])("(%s) a split keeps the one that its checkpoint was taken with", async (_, startTimeMs) => {
+    const world = setup();
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    const empty = emptied(world, startTimeMs);
+    await empty.restore({ checkpoint: 1 });
+    await empty.drain();
+    expect(await folded(empty)).toEqual(["s3", "s4", "s5"]);
+    await expectPromise(empty);
+    await empty.checkpoint();
+    await expectPromise(empty);
+  });
+
+  it("a split that had none gets none, and loses nothing", async () => {
+    const world = new TestWorld();
+    world.split("s", "abcab", { arrivalTimeMs });
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    const empty = emptied(world, START_MS);
+    await empty.restore({ checkpoint: 1 });
+    await empty.drain();
+    expect(await folded(empty)).toEqual(["s1", "s2", "s3", "s4", "s5"]);
+    await expectPromise(empty);
+  });
+
+  it("a split that an event births before the restore comes to it gets its checkpoint's all the same", async () => {
+    const world = setup();
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    const empty = emptied(world, START_MS + 60 * MINUTE_MS);
+    await empty.deliver("s", 1, 2);
+    await empty.restore({ checkpoint: 1 });
+    await empty.drain();
+    expect(await folded(empty)).toEqual(["s3", "s4", "s5"]);
+    await expectPromise(empty);
+  });
+
+  it("a split of a checkpoint in at-least-once mode keeps its own as well", async () => {
+    const world = new TestWorld({ mode: "at-least-once" });
+    world.describe("log", { startTimeMs: START_MS });
+    world.split("s", "abcab", { arrivalTimeMs });
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    const empty = new TestWorld({ seed: 2, mode: "at-least-once", stores: { storage: world.stores.storage } });
+    empty.split("s", "abcab", { arrivalTimeMs });
+    await empty.restore({ checkpoint: 1 });
+    await empty.drain();
+    expect(await folded(empty)).toEqual(["s3", "s4", "s5"]);
+  });
+
+  it("a checkpoint from before manifests told it is restored under the app's", async () => {
+    const world = setup();
+    await world.deliver("s", 1, 1);
+    await world.checkpoint();
+    const { storage } = world.stores;
+    const manifest = await readWhole(storage, manifestPath(1));
+    const older = manifest?.text.replace(/^.*"startFrom".*\n/gm, "") ?? "";
+    expect(older).not.toBe(manifest?.text);
+    await storage.replace(manifestPath(1), Buffer.from(older), manifest?.version ?? "");
+    const empty = emptied(world, START_MS);
+    await empty.restore({ checkpoint: 1 });
+    await empty.drain();
+    expect(await folded(empty)).toEqual(["s3", "s4", "s5"]);
+  });
+});
+
+it("a split of a renamed function keeps the start of its old name", async () => {
+  const world = setup();
+  await world.deliver("s", 1, 1);
+  await world.checkpoint();
+  world.describe("log", { name: "renamed", previousName: "log", startTimeMs: START_MS + 60 * MINUTE_MS });
+  await world.restore({ checkpoint: 1 });
+  await world.drain();
+  expect([...(await liveLogs(world, "renamed")).values()].flat().toSorted()).toEqual(["s3", "s4", "s5"]);
 });
 
 it("a split that a held restore is the first to read drops it as well", async () => {

@@ -164,11 +164,10 @@ export async function expectCheckpointExact(world: TestWorld, n: number): Promis
     const logs = await checkpointLogs(world, n, name);
     expect(logs.size, `keys of ${name} that the manifest of checkpoint ${n} counts`).toBe(keys);
     const reached = new Map<string, Reached>();
-    for (const { split, position, holes } of splits) {
+    for (const { split, position, holes, startFrom = "earliest" } of splits) {
       if (split === "redrive") continue;
-      // A manifest does not say it: the split keeps it for life.
-      const { startTimeMs } = (await world.itemOf(split, name)) ?? {};
-      reached.set(split, { position, holes, ...(startTimeMs === undefined ? {} : { startTimeMs }) });
+      const start = startFrom === "earliest" ? {} : { startTimeMs: Date.parse(startFrom) };
+      reached.set(split, { position, holes, ...start });
     }
     expectFold(world, logs, reached, `checkpoint ${n}, function ${name}`);
   }
