@@ -55,7 +55,7 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
     const client = createLambdaClient();
     const options = {
       ...invokersOf(client, deployment),
-      mappings: lambdaMappings(client, deployment.mappings),
+      mappings: lambdaMappings(client, deployment),
       dueEarlyMs: SCHEDULE_MS / 2,
     };
     return { environment, options, coordinate: createCoordinatorHandler(environment.resources, options) };

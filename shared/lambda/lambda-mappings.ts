@@ -7,7 +7,7 @@ import {
 } from "@aws-sdk/client-lambda";
 import type { EventSourceMappings, MappingLook } from "../restore/event-source-mappings.ts";
 import { explainLambdaError } from "./explain-lambda-error.ts";
-import type { DeployedMapping, ExpectedMapping } from "./settings.ts";
+import type { DeployedMapping, Deployment, ExpectedMapping } from "./settings.ts";
 
 /** `Creating`, `Enabling` and `Updating` are on their way to it, as far as can be told. */
 const OFF = new Set(["Disabling", "Disabled"]);
@@ -15,7 +15,7 @@ const SETTLED = new Set(["Enabled", "Disabled"]);
 
 export function lambdaMappings(
   client: Pick<LambdaClient, "send">,
-  mappings: { readonly [functionName: string]: DeployedMapping },
+  { functions, mappings }: Pick<Deployment, "functions" | "mappings">,
 ): EventSourceMappings {
   return {
     functions: Object.keys(mappings),
@@ -23,7 +23,8 @@ export function lambdaMappings(
       const mapping = mappings[functionName];
       if (mapping === undefined) return undefined;
       try {
-        return lookOf(await client.send(new GetEventSourceMappingCommand({ UUID: mapping.uuid })), mapping.expected);
+        const found = await client.send(new GetEventSourceMappingCommand({ UUID: mapping.uuid }));
+        return lookOf(found, mapping.expected, functions[functionName]);
       } catch (thrown) {
         if ((thrown as Partial<Error> | undefined)?.name === "ResourceNotFoundException") return undefined;
         throw explained(thrown, "looking at", functionName, mapping, "lambda:GetEventSourceMapping");
@@ -58,14 +59,23 @@ function explained(
   );
 }
 
-function lookOf(found: EventSourceMappingConfiguration, expected: ExpectedMapping): MappingLook {
+function lookOf(
+  found: EventSourceMappingConfiguration,
+  expected: ExpectedMapping,
+  target: string | undefined,
+): MappingLook {
   const state = found.State ?? "";
-  return { on: !OFF.has(state), settled: SETTLED.has(state), drift: driftOf(found, expected) };
+  return { on: !OFF.has(state), settled: SETTLED.has(state), drift: driftOf(found, expected, target) };
 }
 
 /** What no deployment of Tidemark sets otherwise, besides what this one set. Absent in an answer: Lambda's default. */
-function driftOf(found: EventSourceMappingConfiguration, expected: ExpectedMapping): string[] {
+function driftOf(
+  found: EventSourceMappingConfiguration,
+  expected: ExpectedMapping,
+  target: string | undefined,
+): string[] {
   const compared: readonly (readonly [string, unknown, unknown])[] = [
+    ["FunctionArn", nameOf(found.FunctionArn), nameOf(target)],
     ["BatchSize", found.BatchSize, expected.batchSize],
     [
       "MaximumBatchingWindowInSeconds",
@@ -78,9 +88,13 @@ function driftOf(found: EventSourceMappingConfiguration, expected: ExpectedMappi
     ["MaximumRecordAgeInSeconds", found.MaximumRecordAgeInSeconds ?? -1, -1],
     ["TumblingWindowInSeconds", found.TumblingWindowInSeconds ?? 0, 0],
     ["FilterCriteria", found.FilterCriteria?.Filters?.length ?? 0, 0],
+    ["DestinationConfig.OnFailure", found.DestinationConfig?.OnFailure?.Destination ?? "nowhere", "nowhere"],
     ["FunctionResponseTypes", (found.FunctionResponseTypes ?? []).includes("ReportBatchItemFailures"), true],
   ];
   return compared
     .filter(([, is, should]) => is !== should)
     .map(([name, is, should]) => `${name} is ${is} instead of ${should}`);
 }
+
+/** Of a Lambda function by its name, or by its ARN: `arn:aws:lambda:<region>:<account>:function:<name>`. */
+const nameOf = (lambda: string | undefined): string | undefined => lambda?.split(":")[6] ?? lambda;

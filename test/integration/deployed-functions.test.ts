@@ -67,6 +67,7 @@ const app = defineApp({
 const LONG = { getRemainingTimeInMillis: () => 60_000 };
 const MAPPING = {
   ...{ UUID: "u-1", State: "Enabled", BatchSize: 100, MaximumBatchingWindowInSeconds: 1 },
+  FunctionArn: "arn:aws:lambda:us-east-1:123456789012:function:shop-counting",
   FunctionResponseTypes: ["ReportBatchItemFailures"],
 };
 

@@ -123,6 +123,7 @@ beforeAll(async () => {
   client.destroy();
   api.mappings.set("u-1", {
     ...{ UUID: "u-1", State: "Enabled", BatchSize: 100, MaximumBatchingWindowInSeconds: 1 },
+    ...{ FunctionArn: "arn:aws:lambda:us-east-1:123456789012:function:shop-counting" },
     FunctionResponseTypes: ["ReportBatchItemFailures"],
   });
   const long = { getRemainingTimeInMillis: () => 60_000 };

@@ -24,6 +24,7 @@ const deployment = {
 };
 const deployed = {
   UUID: "u-1",
+  FunctionArn: "arn:aws:lambda:eu-central-1:123456789012:function:app-log",
   State: "Enabled",
   BatchSize: 100,
   MaximumBatchingWindowInSeconds: 1,
@@ -111,7 +112,7 @@ describe("invocations", () => {
 
 describe("event source mappings", () => {
   test("are looked at, turned off and on", async () => {
-    const mappings = lambdaMappings(api.client, deployment.mappings);
+    const mappings = lambdaMappings(api.client, deployment);
     api.mappings.set("u-1", deployed);
     expect(await mappings.look("log")).toEqual({ on: true, settled: true, drift: [] });
     await mappings.turn("log", "off");
@@ -120,25 +121,48 @@ describe("event source mappings", () => {
     expect(await mappings.look("log")).toEqual({ on: true, settled: false, drift: [] });
   });
 
-  test("that were changed by hand are told apart, each difference by its name", async () => {
-    const mappings = lambdaMappings(api.client, deployment.mappings);
+  test("are told to have what every answer of Lambda's has where nothing is set", async () => {
+    const mappings = lambdaMappings(api.client, deployment);
     api.mappings.set("u-1", {
       ...deployed,
-      BatchSize: 5,
-      FunctionResponseTypes: [],
-      MaximumRetryAttempts: 2,
-      FilterCriteria: { Filters: [{ Pattern: "{}" }] },
+      ...{ ParallelizationFactor: 1, BisectBatchOnFunctionError: false, MaximumRetryAttempts: -1 },
+      ...{ MaximumRecordAgeInSeconds: -1, TumblingWindowInSeconds: 0, FilterCriteria: { Filters: [] } },
+      DestinationConfig: { OnFailure: {} },
     });
-    expect((await mappings.look("log"))?.drift).toEqual([
-      "BatchSize is 5 instead of 100",
-      "MaximumRetryAttempts is 2 instead of -1",
-      "FilterCriteria is 1 instead of 0",
-      "FunctionResponseTypes is false instead of true",
-    ]);
+    expect((await mappings.look("log"))?.drift).toEqual([]);
+  });
+
+  test("of a function that is deployed by its ARN are known by its name", async () => {
+    const functions = { log: deployed.FunctionArn };
+    api.mappings.set("u-1", deployed);
+    expect((await lambdaMappings(api.client, { ...deployment, functions }).look("log"))?.drift).toEqual([]);
+  });
+
+  const foreign = "arn:aws:lambda:eu-central-1:123456789012:function:other";
+  test.each([
+    [{ FunctionArn: foreign }, "FunctionArn is other instead of app-log"],
+    [{ BatchSize: 5 }, "BatchSize is 5 instead of 100"],
+    [{ MaximumBatchingWindowInSeconds: 9 }, "MaximumBatchingWindowInSeconds is 9 instead of 1"],
+    [{ MaximumBatchingWindowInSeconds: undefined }, "MaximumBatchingWindowInSeconds is 0 instead of 1"],
+    [{ ParallelizationFactor: 10 }, "ParallelizationFactor is 10 instead of 1"],
+    [{ BisectBatchOnFunctionError: true }, "BisectBatchOnFunctionError is true instead of false"],
+    [{ MaximumRetryAttempts: 2 }, "MaximumRetryAttempts is 2 instead of -1"],
+    [{ MaximumRecordAgeInSeconds: 60 }, "MaximumRecordAgeInSeconds is 60 instead of -1"],
+    [{ TumblingWindowInSeconds: 30 }, "TumblingWindowInSeconds is 30 instead of 0"],
+    [{ FilterCriteria: { Filters: [{ Pattern: "{}" }] } }, "FilterCriteria is 1 instead of 0"],
+    [
+      { DestinationConfig: { OnFailure: { Destination: "arn:aws:sqs:eu-central-1:123456789012:q" } } },
+      "DestinationConfig.OnFailure is arn:aws:sqs:eu-central-1:123456789012:q instead of nowhere",
+    ],
+    [{ FunctionResponseTypes: [] }, "FunctionResponseTypes is false instead of true"],
+  ])("that were changed by hand are told apart: %o", async (changed, drift) => {
+    const mappings = lambdaMappings(api.client, deployment);
+    api.mappings.set("u-1", { ...deployed, ...changed });
+    expect((await mappings.look("log"))?.drift).toEqual([drift]);
   });
 
   test("that are gone, or changing just now, stop nobody; one that may not be changed does", async () => {
-    const mappings = lambdaMappings(api.client, deployment.mappings);
+    const mappings = lambdaMappings(api.client, deployment);
     expect(await mappings.look("log")).toBeUndefined();
     api.answers.push({ status: 400, errorType: "ResourceInUseException", body: {} });
     await mappings.turn("log", "on");
