@@ -28,14 +28,25 @@ export type TidemarkEvent =
       readonly type: "dead-letter";
       readonly function: string;
       readonly split: string;
+      readonly epoch: number;
+      readonly generation: number;
       readonly position: string;
       readonly error: string;
     }
-  | { readonly type: "hole"; readonly function: string; readonly split: string; readonly hole: Hole }
+  | {
+      readonly type: "hole";
+      readonly function: string;
+      readonly split: string;
+      readonly epoch: number;
+      readonly generation: number;
+      readonly hole: Hole;
+    }
   | {
       readonly type: "record-failed";
       readonly function: string;
       readonly split: string;
+      readonly epoch: number;
+      readonly generation: number;
       readonly position: string;
       readonly tries: number;
       readonly error: string;
@@ -44,6 +55,8 @@ export type TidemarkEvent =
       readonly type: "split-stopped";
       readonly function: string;
       readonly split: string;
+      readonly epoch: number;
+      readonly generation: number;
       readonly position: string;
       readonly deadLetters: number;
       readonly error: string;

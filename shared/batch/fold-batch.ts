@@ -17,9 +17,16 @@ import { KeyFold } from "./key-fold.ts";
 import type { NoEvent } from "./prepare.ts";
 import { foldAgain, type Progress, type WriteScope, type Written } from "./write-states.ts";
 
+export interface BatchPlace extends SplitPlace {
+  readonly epoch: number;
+  readonly generation: number;
+}
+
 export interface FoldWork {
   readonly engine: BatchEngine;
   readonly place: SplitPlace;
+  /** What the log says of each event. */
+  readonly where: BatchPlace;
   /** The split as its Begin found it. */
   readonly split: Split;
   readonly scope: WriteScope;
@@ -127,7 +134,7 @@ async function foldLoaded(
   return { fold, failure: progress.failure };
 }
 
-async function deadLetter({ engine, place, split }: FoldWork, entry: NoEvent): Promise<void> {
+async function deadLetter({ engine, place, split, where }: FoldWork, entry: NoEvent): Promise<void> {
   const { source, resources } = engine;
   const { record } = entry;
   const refused = entry.kind === "refused";
@@ -147,13 +154,13 @@ async function deadLetter({ engine, place, split }: FoldWork, entry: NoEvent): P
     record: source.events.dump(record),
   };
   await writeDeadLetter(resources.storage, letter);
-  resources.observe({ type: "dead-letter", ...place, position: record.position, error });
+  resources.observe({ type: "dead-letter", ...where, position: record.position, error });
 }
 
-function stopped({ engine, place, split }: FoldWork, entry: NoEvent, deadLetters: number): StoppedError {
+function stopped({ engine, place, split, where }: FoldWork, entry: NoEvent, deadLetters: number): StoppedError {
   const { app, observe } = engine.resources;
   const error = entry.kind === "refused" ? entry.error.message : (split.failing?.error ?? "");
-  observe({ type: "split-stopped", ...place, position: entry.record.position, deadLetters, error });
+  observe({ type: "split-stopped", ...where, position: entry.record.position, deadLetters, error });
   return new StoppedError(
     `Split ${place.split} of ${place.function} stopped at ${entry.record.position}: ${deadLetters} records in a row became dead letters (at most ${app.deadLetters.maxConsecutiveDeadLetters} may), so the function is broken rather than the records. ` +
       `Nothing is lost: the split goes on by itself once a version is deployed that takes this record. Last error: ${error}`,

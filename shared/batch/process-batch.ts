@@ -21,7 +21,7 @@ import type { SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
 import type { BatchEngine } from "./batch-engine.ts";
 import { halvedSize } from "./batch-size.ts";
-import { type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
+import { type BatchPlace, type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
 import { type PreparedBatch, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
 import { type WriteScope, type Written, writeStates } from "./write-states.ts";
@@ -83,16 +83,18 @@ class Batch {
     const prepared = await this.#prepareGuarded(begun, records);
     const items = await this.#load(begun.split.gen, prepared);
     const scope = this.#scope(begun, epoch, prepared);
+    const where = { ...this.#place, epoch, generation: begun.split.gen };
     const folded = await this.#fold(begun, {
       engine: this.#engine,
       place: this.#place,
+      where,
       split: begun.split,
       scope,
       ...items,
     });
     const written = await writeStates(scope, folded.folds, folded.failure);
     const cacheHits = items.fromCache.size;
-    return this.#end({ begun, epoch, records, fresh, prepared, folded, written, cacheHits });
+    return this.#end({ begun, where, records, fresh, prepared, folded, written, cacheHits });
   }
 
   /** The schema and the key selector are the user's code as well, and may kill as `handle` may. */
@@ -178,8 +180,8 @@ class Batch {
           "The batch writes nothing. Go back to that mode, or take a savepoint and restore it with the new mode.",
       );
     }
-    if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, hole: answer.hole });
-    const { failing } = answer.split;
+    const { epoch, failing, gen: generation } = answer.split;
+    if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, epoch, generation, hole: answer.hole });
     return failing === undefined ? answer : { ...answer, split: { ...answer.split, failing: countTries(failing) } };
   }
 
@@ -306,7 +308,7 @@ class Batch {
 
   async #end(batch: {
     readonly begun: Begun;
-    readonly epoch: number;
+    readonly where: BatchPlace;
     readonly records: readonly SourceRecord[];
     readonly fresh: readonly SourceRecord[];
     readonly prepared: PreparedBatch;
@@ -314,7 +316,7 @@ class Batch {
     readonly written: Written;
     readonly cacheHits: number;
   }): Promise<BatchResult> {
-    const { begun, records, fresh, folded, written } = batch;
+    const { begun, where, records, fresh, folded, written } = batch;
     const { split, attempt } = begun;
     const { control, observe, clock } = this.#engine.resources;
     const failure = written.failure;
@@ -342,9 +344,7 @@ class Batch {
     if (ended === undefined) throw this.#takenOver();
     observe({
       type: "batch",
-      ...this.#place,
-      epoch: batch.epoch,
-      generation: split.gen,
+      ...where,
       replay: split.phase === "REPLAYING",
       records: this.#request.records.length,
       folded: folded.folded,
@@ -358,7 +358,7 @@ class Batch {
       return { failedFrom, position: end.position, folded: folded.folded };
     observe({
       type: "record-failed",
-      ...this.#place,
+      ...where,
       position: failing.position,
       tries: failing.tries,
       error: failing.error,

@@ -79,7 +79,7 @@ export async function replaySplit(engine: BatchEngine, request: ReplayRequest): 
       const hole = droppedHole({ after: split.position, to: until });
       const holes = await spillHoles(control, place, split, [...split.holes, hole]);
       const given = await giveUpReplay(control, place, { ...split, until }, holes);
-      if (given !== undefined) observe({ type: "hole", ...place, hole });
+      if (given !== undefined) observe({ type: "hole", ...place, epoch: split.epoch, generation: split.gen, hole });
     } else if (pass.records > 0) {
       pauseMs = RETRY_PAUSE_MS;
     } else {

@@ -125,7 +125,7 @@ async function visit(run: CheckpointRun, approach: Approach): Promise<"supersede
     const holes = await spillHoles(resources.control, place, seen, [...seen.holes, hole]);
     const given = await giveUpTail(resources.control, place, seen, holes);
     if (given === undefined) return "visited";
-    resources.observe({ type: "hole", ...place, hole });
+    resources.observe({ type: "hole", ...place, epoch: given.epoch, generation, hole });
   }
   return "visited";
 }

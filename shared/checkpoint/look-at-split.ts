@@ -37,7 +37,7 @@ export async function lookAtSplit(resources: AppResources, place: SplitPlace, re
   const hole = expiredHole({ after: read.position });
   const holes = await spillHoles(control, place, read, [...read.holes, hole]);
   const noted = await noteLook(control, place, { read, nowMs, ended: true, holes });
-  if (noted !== undefined) observe({ type: "hole", ...place, hole });
+  if (noted !== undefined) observe({ type: "hole", ...place, epoch: noted.epoch, generation: noted.gen, hole });
   return noted ?? read;
 }
 

@@ -388,7 +388,14 @@ describe("what is given up", () => {
     const attemptedTo = value(records[0]?.position ?? "");
     await control.update(splitKey("counting", name), { conditions: [], set: [[path("attemptedTo"), attemptedTo]] });
     await invoke("shop-counting", source.events.toEvent({ split: shard, records: records.slice(1) }));
-    expect(valuesOf(written().metrics)).toMatchObject({ Holes: [1] });
+    const { metrics, lines } = written();
+    expect(valuesOf(metrics)).toMatchObject({ Holes: [1] });
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        ...{ message: "hole", function: "counting", split: name, epoch: item.epoch, generation: item.gen },
+        hole: expect.objectContaining({ cause: "dropped" }),
+      }),
+    );
   });
 
   test("dead letters are counted, and a split that stopped", async () => {
@@ -398,10 +405,16 @@ describe("what is given up", () => {
     const { metrics, lines } = written();
     expect(valuesOf(metrics).DeadLetters).toEqual([1, 1]);
     expect(valuesOf(metrics).SplitsStopped?.length).toBeGreaterThan(0);
-    expect(lines).toContainEqual(
-      expect.objectContaining({ message: "split-stopped", level: "ERROR", service: "shop" }),
-    );
-    expect((await split()).item.position > item.position).toBe(true);
+    const { name, item: stopped } = await split();
+    const where = { function: "counting", split: name, epoch: stopped.epoch, generation: stopped.gen };
+    expect(where).toMatchObject({ epoch: 2, generation: 2 });
+    for (const message of ["dead-letter", "record-failed", "split-stopped"]) {
+      const said = lines.filter((line) => line.message === message);
+      expect(said.length, message).toBeGreaterThan(0);
+      for (const line of said) expect(line).toMatchObject({ ...where, service: "shop", position: expect.any(String) });
+    }
+    expect(lines).toContainEqual(expect.objectContaining({ message: "split-stopped", level: "ERROR" }));
+    expect(stopped.position > item.position).toBe(true);
   });
 });
 
@@ -502,6 +515,18 @@ describe("what a log shows of the users' data", () => {
       expect.stringContaining('Function counting, key "k1": its state'),
     ]);
   });
+});
+
+test("lines about checkpoints and restores say which", () => {
+  const lines = (message: string) => logged.filter((line) => line.message === message);
+  expect(lines("checkpoint-completed").map(({ checkpoint }) => checkpoint)).toEqual([1, 3]);
+  for (const message of ["restore-started", "restore-finished"]) {
+    expect(lines(message), message).toMatchObject([
+      { checkpoint: 1, generation: 2 },
+      { checkpoint: 3, generation: 3 },
+      { checkpoint: 1, generation: 4 },
+    ]);
+  }
 });
 
 test("every metric that has a name was measured, with the dimensions and the unit that alarms and dashboards expect", () => {
