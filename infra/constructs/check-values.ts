@@ -2,19 +2,61 @@
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
 import { TidemarkError } from "../../shared/errors.ts";
 import { show } from "../../shared/function/check-options.ts";
+import { nearestName } from "../../shared/function/nearest-name.ts";
 
 /** @param wayOut what it must be, and what to set: `it must be a path. Give "functions/app.ts"` */
 export function refuse(what: string, given: string, wayOut: string): never {
   throw new TidemarkError("fix-configuration", `${what} is ${given}; ${wayOut}.`);
 }
 
+/** Of a name that is none of the app's. */
+export function refuseName(prop: string, name: string, noun: string, allowed: readonly string[]): never {
+  const nearest = nearestName(name, allowed);
+  const wayOut = nearest === undefined ? "Remove it" : `Did you mean ${nearest}?`;
+  refuse(`A ${noun} in ${prop}`, show(name), `the app's ${noun}s are ${allowed.join(", ")}. ${wayOut}`);
+}
+
+/** What CDK refused, said of the prop that it was given by. */
+export function refusedByCdk(prop: string, thrown: unknown): TidemarkError {
+  if (thrown instanceof TidemarkError) return thrown;
+  const said = thrown instanceof Error ? thrown.message : String(thrown);
+  return new TidemarkError("fix-configuration", `${prop}: ${said}`, { cause: thrown });
+}
+
 export function checkWhole(
   what: string,
   given: unknown,
-  { unit, min, max }: { readonly unit: string; readonly min: number; readonly max: number },
+  { unit, min, max = Number.POSITIVE_INFINITY }: { readonly unit: string; readonly min: number; readonly max?: number },
 ): asserts given is number {
   if (typeof given === "number" && Number.isSafeInteger(given) && given >= min && given <= max) return;
-  refuse(what, show(given), `it must be a whole number of ${unit}, ${min} to ${max}. Give one, or leave it out`);
+  const range = max === Number.POSITIVE_INFINITY ? `at least ${min}` : `${min} to ${max}`;
+  refuse(what, show(given), `it must be a whole number of ${unit}, ${range}. Give one, or leave it out`);
+}
+
+/** @param example a member of the enum, as it is written: `Tracing.ACTIVE` */
+export function checkMember(what: string, given: unknown, members: object, example: string): void {
+  if (given === undefined) return;
+  // An enum of numbers has its numbers as names besides.
+  if (Object.entries(members).some(([name, value]) => value === given && !/^\d+$/.test(name))) return;
+  refuse(what, show(given), `it must be one of ${example.split(".")[0]}. Give ${example} or the like`);
+}
+
+/** Whether it is a construct, or the like, with such a member. A project may hold two copies of the CDK: classes say nothing. */
+export function isMade(given: unknown, member: string): boolean {
+  return typeof given === "object" && given !== null && member in given;
+}
+
+/** @param wayOut what it must be, and what to set: `a key. Give new Key(…)` */
+export function checkMade(what: string, given: unknown, member: string, wayOut: string): void {
+  if (given !== undefined && !isMade(given, member)) refuse(what, show(given), `it must be ${wayOut}`);
+}
+
+/** @param wayOut what they must be, and what to set: `alarm actions. Give [new SnsAction(topic)]` */
+export function checkList(what: string, given: unknown, member: string, wayOut: string): void {
+  if (given === undefined) return;
+  if (!Array.isArray(given)) refuse(what, show(given), `it must be a list of ${wayOut}`);
+  const wrong = given.findIndex((one) => !isMade(one, member));
+  if (wrong >= 0) refuse(`${what}[${wrong}]`, show(given[wrong]), `it must be a list of ${wayOut}`);
 }
 
 export function checkBoolean(what: string, given: unknown): void {

@@ -18,7 +18,7 @@ export interface CheckpointOptions {
   readonly noncurrentVersionExpiration?: Duration;
   /**
    * For how long dead letters, which hold raw records, are kept. A letter that was put back is read again when a restore
-   * replays it: keep letters longer than the stream keeps records.
+   * replays it: shorter than the stream keeps records is refused.
    * @default Duration.days(400) - no stream keeps records longer than 365
    */
   readonly deadLetterExpiration?: Duration;

@@ -60,6 +60,7 @@ export class EventFunction extends Construct {
       alias: { "tidemark-app-module": `./${props.module}` },
       surroundings: props.surroundings,
       lambda: props.lambda,
+      prop: `functions.${name}.lambda`,
     });
     handler.allow(eventFunctionStatements(ground, { name, table, stream: source.stream }));
     this.lambda = handler;

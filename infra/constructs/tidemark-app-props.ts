@@ -13,7 +13,7 @@ import type { LogOptions, NetworkOptions } from "./tidemark-function.ts";
 export interface FunctionOptions {
   /**
    * Of the Lambda function: memory, timeout, environment, bundling, … What the protocol fixes (entry, handler, runtime,
-   * role, events, log group) is refused.
+   * role, events, log group; ES modules, source maps and the SDK in the bundle) is refused, and so is a name that no prop has.
    * @default - Node 22 on arm64, 1,024 MB, 5 minutes
    */
   readonly lambda?: Partial<NodejsFunctionProps>;

@@ -132,7 +132,7 @@ export class TidemarkApp extends Construct {
       description: `Tidemark: writes and loads checkpoints of ${app.name}`,
       settings: settings(names),
       timeout: Duration.minutes(5),
-      ...{ define, surroundings, lambda: props.snapshot?.lambda },
+      ...{ define, surroundings, lambda: props.snapshot?.lambda, prop: "snapshot.lambda" },
     });
     snapshot.allow(snapshotStatements(ground, allStates));
     this.snapshot = snapshot;
@@ -150,7 +150,7 @@ export class TidemarkApp extends Construct {
         mappings: Object.fromEntries(functions.map((one) => [one.functionName, mappingOf(one)])),
       }),
       timeout: Duration.minutes(5),
-      ...{ define, surroundings, lambda: props.coordinator?.lambda },
+      ...{ define, surroundings, lambda: props.coordinator?.lambda, prop: "coordinator.lambda" },
       // The rule comes again in a minute.
       defaults: {
         retryAttempts: 0,
@@ -176,7 +176,7 @@ export class TidemarkApp extends Construct {
       // It has the coordinator do everything, and need not know whom that invokes.
       settings: settings([], { ...deployment, functions: {}, mappings: {}, coordinator: coordinator.functionName }),
       timeout: Duration.minutes(5),
-      ...{ define, surroundings, lambda: props.restore?.lambda },
+      ...{ define, surroundings, lambda: props.restore?.lambda, prop: "restore.lambda" },
     });
     restore.allow(restoreStatements(ground, streams, coordinator));
     this.restore = restore;

@@ -16,6 +16,7 @@ import { SETTINGS_VARIABLE, type Settings } from "../../shared/lambda/settings.t
 import { acknowledge, REASONS, wildcardFinding } from "./acknowledge.ts";
 import { checkEnvironment } from "./check-environment.ts";
 import { checkEsbuild } from "./check-esbuild.ts";
+import { refusedByCdk } from "./check-values.ts";
 import { logging, networking } from "./permissions.ts";
 
 export interface LogOptions {
@@ -60,6 +61,8 @@ export interface TidemarkFunctionProps {
   readonly surroundings: Surroundings;
   /** The user's own. */
   readonly lambda: Partial<NodejsFunctionProps> | undefined;
+  /** What the user calls that: `functions.visits.lambda`. */
+  readonly prop: string;
   readonly defaults?: Partial<NodejsFunctionProps>;
 }
 
@@ -72,7 +75,8 @@ const entryOf = (folder: string): string =>
 /**
  * A function on Node 22 whose bundle holds everything it runs, the AWS SDK included: what was tested is what runs. Its
  * role is made with no permission but to write its log.
- * @throws TidemarkError `fix-configuration` when esbuild is missing, or the settings do not fit a Lambda environment
+ * @throws TidemarkError `fix-configuration` when esbuild is missing, CDK refuses what the user said of the function, or the
+ * settings do not fit a Lambda environment
  */
 export class TidemarkFunction extends NodejsFunction {
   constructor(scope: Construct, id: string, props: TidemarkFunctionProps) {
@@ -98,7 +102,7 @@ export class TidemarkFunction extends NodejsFunction {
     };
     const bundling = bundlingOf(props, own.bundling);
     if (stack.bundlingRequired && bundling.forceDockerBundling !== true) checkEsbuild(surroundings.projectRoot);
-    super(scope, id, {
+    const made: NodejsFunctionProps = {
       runtime: Runtime.NODEJS_22_X,
       architecture: Architecture.ARM_64,
       memorySize: 1024,
@@ -116,7 +120,12 @@ export class TidemarkFunction extends NodejsFunction {
       role,
       logGroup,
       bundling,
-    });
+    };
+    try {
+      super(scope, id, made);
+    } catch (thrown) {
+      throw refusedByCdk(props.prop, thrown);
+    }
     checkEnvironment(this, environment);
     this.allow([logging(logGroup), ...(vpc === undefined ? [] : [networking()])]);
     acknowledge(this, "AwsSolutions-L1", REASONS.node22);

@@ -1,7 +1,11 @@
 /** Every wrong prop fails at synthesis, with an error that names the prop, the value, and what to set. */
-import { Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
+import { CfnParameter, Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
+import { AttributeType, Table } from "aws-cdk-lib/aws-dynamodb";
+import { Vpc } from "aws-cdk-lib/aws-ec2";
 import { Stream } from "aws-cdk-lib/aws-kinesis";
-import { Code, Runtime } from "aws-cdk-lib/aws-lambda";
+import { Architecture, Code, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
+import { OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
+import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import { describe, expect, test } from "vitest";
 import { fromKinesis, TidemarkApp } from "../../../infra/constructs/index.ts";
 import { type AppDefinition, defineApp, TidemarkError } from "../../../shared/index.ts";
@@ -22,6 +26,11 @@ function saidOf(wrong: Record<string, unknown>): string {
   const stack = newStack();
   return refusal(() => new TidemarkApp(stack, "App", { ...rightProps(stack), ...wrong } as never));
 }
+
+/** Where constructs stand that are refused before anything is made of them. */
+const elsewhere = new Stack();
+const made = new Table(elsewhere, "Made", { partitionKey: { name: "key", type: AttributeType.STRING } });
+const ARN = "arn:aws:dynamodb:eu-west-1:111111111111";
 
 const every = (intervalMs: number): AppDefinition => defineApp({ ...shop, checkpointing: { intervalMs } });
 
@@ -73,6 +82,24 @@ describe("deploying refuses", () => {
     [{ existing: { stateTables: "x" } }, 'existing.stateTables is "x"', '{ "visits": "the table\'s name" }'],
     [{ existing: { stateTables: { visit: "x" } } }, 'existing.stateTables is "visit"', "Did you mean visits?"],
     [{ existing: { stateTables: { visits: 1 } } }, "existing.stateTables.visits is 1"],
+    [
+      { existing: { controlTable: `${ARN}:table/old` } },
+      `existing.controlTable is "${ARN}:table/old"`,
+      "the table's name",
+    ],
+    [{ existing: { bucket: "arn:aws:s3:::old" } }, 'existing.bucket is "arn:aws:s3:::old"', "the bucket's name"],
+    [{ existing: { bucket: "s3://old" } }, 'existing.bucket is "s3://old"', "the bucket's name"],
+    [
+      { existing: { stateTables: { visits: "same", orders: "same" } } },
+      'existing.stateTables.orders is "same"',
+      "existing.stateTables.visits is the same table",
+      "Give each a table of its own",
+    ],
+    [
+      { existing: { controlTable: "same", stateTables: { orders: "same" } } },
+      'existing.stateTables.orders is "same"',
+      "existing.controlTable is the same table",
+    ],
     [{ tables: { billing: 1 } }, 'tables has no option "billing"'],
     [
       { tables: { removalPolicy: RemovalPolicy.SNAPSHOT } },
@@ -82,6 +109,26 @@ describe("deploying refuses", () => {
     [{ tables: { deletionProtection: "no" } }, 'tables.deletionProtection is "no"'],
     [{ tables: { pointInTimeRecovery: 0 } }, "tables.pointInTimeRecovery is 0"],
     [{ tables: { provisioned: { readCapacity: 5 } } }, "tables.provisioned.writeCapacity is undefined", "1 to 40000"],
+    [{ tables: { warmThroughput: 5 } }, "tables.warmThroughput is 5", "readUnitsPerSecond, writeUnitsPerSecond"],
+    [
+      { tables: { warmThroughput: { readUnitsPerSec: 12_000 } } },
+      'tables.warmThroughput has no option "readUnitsPerSec"',
+      "Did you mean readUnitsPerSecond?",
+    ],
+    [
+      { tables: { warmThroughput: { writeUnitsPerSecond: -1 } } },
+      "tables.warmThroughput.writeUnitsPerSecond is -1",
+      "units a second, at least 1",
+    ],
+    [
+      {
+        tables: { deletionProtection: false },
+        existing: { controlTable: "old-c", stateTables: { visits: "old-v", orders: "old-o" } },
+      },
+      "tables.deletionProtection is set",
+      "existing names every table",
+      "Leave it out",
+    ],
     [{ checkpoints: { prefix: "/shop" } }, 'checkpoints.prefix is "/shop"', 'Give "flights"'],
     [{ checkpoints: { prefix: "a/../b" } }, 'checkpoints.prefix is "a/../b"'],
     [{ checkpoints: { prefix: "" } }, 'checkpoints.prefix is ""'],
@@ -102,6 +149,9 @@ describe("deploying refuses", () => {
       "checkpoints.deadLetterExpiration is set",
       "existing.bucket keeps",
     ],
+    [{ logs: { retention: 17 } }, "logs.retention is 17", "RetentionDays.ONE_MONTH"],
+    [{ logs: { retention: Number.NaN } }, "logs.retention is NaN", "RetentionDays.ONE_MONTH"],
+    [{ logs: { retention: "ONE_MONTH" } }, 'logs.retention is "ONE_MONTH"', "RetentionDays.ONE_MONTH"],
     [{ logs: { retention: "a month" } }, 'logs.retention is "a month"', "RetentionDays.ONE_MONTH"],
     [{ logs: { retain: 3 } }, 'logs has no option "retain"'],
     [{ logs: { removalPolicy: 1 } }, "logs.removalPolicy is 1"],
@@ -110,6 +160,7 @@ describe("deploying refuses", () => {
     [{ alarms: true }, "alarms is true"],
     [{ alarms: { action: [] } }, 'alarms has no option "action"', "Did you mean actions?"],
     [{ alarms: { actions: "topic" } }, 'alarms.actions is "topic"', "new SnsAction(topic)"],
+    [{ alarms: { actions: ["arn:aws:sns:x"] } }, 'alarms.actions[0] is "arn:aws:sns:x"', "[new SnsAction(topic)]"],
     [{ alarms: { checkpointAge: Duration.seconds(59) } }, "alarms.checkpointAge is 59 seconds", "at least 1 minute"],
     [
       { app: defineApp({ name: "shop", functions: shop.functions }), alarms: { checkpointAge: Duration.hours(1) } },
@@ -125,7 +176,107 @@ describe("deploying refuses", () => {
     [{ app: every(5_000) }, "checkpointing.intervalMs of the app module is 5000 ms", "Set it to 60000"],
     [{ app: every(100_000) }, "checkpointing.intervalMs of the app module is 100000 ms", "Set it to 120000"],
     [{ projectRoot: "shared" }, 'module is "functions/app.ts"', "not within", "Set projectRoot"],
+    [{ projectRoot: 5 }, "projectRoot is 5", "must be a folder", "Give its path"],
+    [{ projectRoot: "package.json" }, 'projectRoot is "package.json"', "must be a folder"],
+    [{ depsLockFilePath: 5 }, "depsLockFilePath is 5", "must be a file", "Give its path"],
+    [{ depsLockFilePath: "yarn.lock" }, 'depsLockFilePath is "yarn.lock"', "must be a file"],
+    [{ encryptionKey: "alias/x" }, 'encryptionKey is "alias/x"', "must be a key", "Key.fromKeyArn"],
+    [{ encryptionKey: null }, "encryptionKey is null", "must be a key"],
   ])("%j", (wrong, ...parts) => {
+    const said = saidOf(wrong);
+    for (const part of ["fix-configuration: ", ...parts]) expect(said).toContain(part);
+  });
+
+  test.each<[Record<string, unknown>, ...string[]]>([
+    [{ memorysize: 2048 }, 'has no option "memorysize"', "Did you mean memorySize?"],
+    [{ memorySize: -1 }, ".memorySize is -1", "MB, 128 to 10240"],
+    [{ memorySize: "1GB" }, '.memorySize is "1GB"', "MB, 128 to 10240"],
+    [{ reservedConcurrentExecutions: -3 }, ".reservedConcurrentExecutions is -3", "at least 1"],
+    [{ reservedConcurrentExecutions: 0 }, ".reservedConcurrentExecutions is 0", "at least 1"],
+    [{ environment: "x" }, '.environment is "x"', 'Give { NAME: "value" }'],
+    [{ environment: { PORT: 80 } }, ".environment.PORT is 80", "must be a string"],
+    [{ environment: { NODE_OPTIONS: "" } }, '.environment.NODE_OPTIONS is ""', "Add --enable-source-maps"],
+    [{ bundling: "x" }, '.bundling is "x"', "sourcesContent"],
+    [{ bundling: { minfy: false } }, '.bundling has no option "minfy"', "Did you mean minify?"],
+    [{ bundling: { format: "cjs" } }, '.bundling.format is "cjs"', "ES modules", "Leave it out"],
+    [{ bundling: { sourceMap: false } }, ".bundling.sourceMap is false", "takes the map", "Leave it out"],
+    [{ bundling: { bundleAwsSDK: false } }, ".bundling.bundleAwsSDK is false", "what was tested", "Leave it out"],
+    [{ tracing: true }, ".tracing is true", "Give Tracing.ACTIVE"],
+    [{ architecture: "arm64" }, '.architecture is "arm64"', "Give Architecture.ARM_64"],
+    [{ projectRoot: "." }, '.projectRoot is "."', "Set projectRoot of TidemarkApp"],
+    [{ depsLockFilePath: "x" }, '.depsLockFilePath is "x"', "Set depsLockFilePath of TidemarkApp"],
+    [{ vpc: "vpc-1" }, '.vpc is "vpc-1"', "Vpc.fromLookup"],
+    [{ vpcSubnets: { subnetType: "Public" } }, ".vpcSubnets is set", "Set vpc as well"],
+    // What CDK knows, it says; of which prop, is added.
+    [{ layers: [undefined] }, "lambda: Cannot read properties of undefined"],
+    [{ description: "x".repeat(257) }, "lambda: ", "can not be longer than 256 characters"],
+  ])("%j as lambda of any function", (lambda, ...parts) => {
+    const visits = saidOf({ functions: { visits: { lambda } } });
+    const restore = saidOf({ restore: { lambda } });
+    for (const part of parts) {
+      expect(visits).toContain("fix-configuration: functions.visits.lambda");
+      expect(restore).toContain("fix-configuration: restore.lambda");
+      for (const said of [visits, restore]) expect(said).toContain(part);
+    }
+  });
+
+  const vpc = Vpc.fromVpcAttributes(elsewhere, "Vpc", {
+    ...{ vpcId: "vpc-1", availabilityZones: ["a"] },
+    ...{ publicSubnetIds: ["subnet-1"], privateSubnetIds: ["subnet-2"] },
+  });
+
+  test.each<[string, Record<string, unknown>, ...string[]]>([
+    [
+      "one table for control and a function",
+      { existing: { controlTable: Table.fromTableName(elsewhere, "Named", "same"), stateTables: { visits: "same" } } },
+      'existing.stateTables.visits is "same"',
+      "existing.controlTable is the same table",
+    ],
+    [
+      "one construct for two functions",
+      { existing: { stateTables: { visits: made, orders: made } } },
+      "existing.stateTables.orders is a table",
+      "existing.stateTables.visits is the same table",
+    ],
+    [
+      "letters that expire before the records of their stream",
+      {
+        checkpoints: { deadLetterExpiration: Duration.days(6) },
+        sources: { clicks: fromKinesis(new Stream(elsewhere, "Week", { retentionPeriod: Duration.days(7) })) },
+      },
+      "checkpoints.deadLetterExpiration is 6 days",
+      "sources.clicks keeps records for 7 days",
+      "Give as much or more",
+    ],
+    ["a network by its id", { vpc: "vpc-1" }, 'vpc is "vpc-1"', "Vpc.fromLookup"],
+    ["security groups by an id", { vpc, securityGroups: "sg-1" }, 'securityGroups is "sg-1"', "fromSecurityGroupId"],
+    ["security groups by ids", { vpc, securityGroups: ["sg-1"] }, 'securityGroups[0] is "sg-1"', "fromSecurityGroupId"],
+    ["security groups of no network", { securityGroups: [] }, "securityGroups is set", "Set vpc as well"],
+    ["subnets of no network", { vpcSubnets: {} }, "vpcSubnets is set", "Set vpc as well"],
+    ["subnets by an id", { vpc, vpcSubnets: "subnet-1" }, 'vpcSubnets is "subnet-1"', "subnetType"],
+    [
+      "a misspelt choice of subnets",
+      { vpc, vpcSubnets: { subnettype: "Public" } },
+      'vpcSubnets has no option "subnettype"',
+      "Did you mean subnetType?",
+    ],
+    [
+      "subnets that the network does not have",
+      { vpc, vpcSubnets: { subnetType: "Isolated" } },
+      "fix-configuration: vpcSubnets: There are no 'Isolated' subnet groups in this VPC",
+    ],
+    [
+      "subnets that lead nowhere",
+      { vpc, vpcSubnets: { subnetType: "Public" } },
+      "fix-configuration: functions.visits.lambda: ",
+      "set `allowPublicSubnet` to true",
+    ],
+    [
+      "a misspelt choice of subnets for one function",
+      { vpc, coordinator: { lambda: { vpcSubnets: { subnettype: "Public" } } } },
+      'coordinator.lambda.vpcSubnets has no option "subnettype"',
+    ],
+  ])("%s", (_, wrong, ...parts) => {
     const said = saidOf(wrong);
     for (const part of ["fix-configuration: ", ...parts]) expect(said).toContain(part);
   });
@@ -162,6 +313,35 @@ describe("deploying refuses", () => {
 });
 
 describe("deploying takes", () => {
+  test("numbers and names that are known when it is deployed only", () => {
+    const stack = newStack();
+    const number = new CfnParameter(stack, "Memory", { type: "Number" }).valueAsNumber;
+    const names = ["Control", "Visits", "Bucket"].map((id) => new CfnParameter(stack, id).valueAsString);
+    const [controlTable = "", visits = "", bucket = ""] = names;
+    const existing = { controlTable, stateTables: { visits }, bucket };
+    const lambda = { memorySize: number, environment: { NODE_OPTIONS: `${controlTable}` } };
+    const props = { ...rightProps(stack), existing, functions: { visits: { lambda } } };
+    expect(refusal(() => new TidemarkApp(stack, "App", props))).toBe("nothing was refused");
+  });
+
+  test("what a function may be besides", () => {
+    const lambda = {
+      ...{ memorySize: 128, reservedConcurrentExecutions: 1, tracing: Tracing.DISABLED },
+      ...{ architecture: Architecture.X86_64, environment: { NODE_OPTIONS: "--enable-source-maps --no-warnings" } },
+      bundling: { format: OutputFormat.ESM, sourceMap: true, bundleAwsSDK: true, minify: false },
+    };
+    expect(saidOf({ functions: { visits: { lambda } }, coordinator: { lambda } })).toBe("nothing was refused");
+  });
+
+  test("options of tables while one table is made, and letters kept for as long as the stream", () => {
+    const existing = { controlTable: "old-control", stateTables: { visits: "old-visits" } };
+    const tables = { warmThroughput: { writeUnitsPerSecond: 4_000 } };
+    const checkpoints = { deadLetterExpiration: Duration.days(1) };
+    expect(saidOf({ existing, tables, checkpoints, logs: { retention: RetentionDays.INFINITE } })).toBe(
+      "nothing was refused",
+    );
+  });
+
   test("an app of ten functions", () => {
     const functions = Array.from({ length: 10 }, (_, index) => ({ function: counting(`f${index}`), source: "clicks" }));
     const stack = newStack();
