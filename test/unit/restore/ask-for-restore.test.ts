@@ -7,7 +7,7 @@ import { askForRestore, carryOnRequest, goOnWithRestore } from "../../../shared/
 import type { RestoreChoice } from "../../../shared/restore/restore.ts";
 import { restoreStatus } from "../../../shared/restore/status.ts";
 import type { FaultyProcess } from "../../support/faulty-stores.ts";
-import { HOUR_MS, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
+import { HOUR_MS, TestWorld } from "../../support/test-world.ts";
 
 /** Two checkpoints of two keys. */
 async function taken(): Promise<TestWorld> {
