@@ -1,9 +1,12 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
+import type { Manifest } from "../../../shared/checkpoint/manifest.ts";
 import { readManifest } from "../../../shared/checkpoint/parse-manifest.ts";
 import { readControl } from "../../../shared/control/control-steps.ts";
+import { TidemarkError } from "../../../shared/errors.ts";
 import { carryOnRestore } from "../../../shared/restore/carry-on.ts";
-import { preflight } from "../../../shared/restore/pre-flight.ts";
+import type { Problem } from "../../../shared/restore/cheap-checks.ts";
+import { checkPart, checkWorkOf, preflight, refusal } from "../../../shared/restore/pre-flight.ts";
 import { requestRestore } from "../../../shared/restore/restore.ts";
 import { partPath } from "../../../shared/storage/object-paths.ts";
 import { describeFunction, RestoreWorld } from "../../support/restore-world.ts";
@@ -58,11 +61,79 @@ describe("pre-flight", () => {
       onProgress: ({ files, filesTotal, bytes, bytesTotal }) => {
         expect(filesTotal).toBe(3);
         expect(bytes).toBeLessThanOrEqual(bytesTotal);
+        if (files === filesTotal) expect(bytes).toBe(bytesTotal);
         seen.push(files);
       },
     });
     expect(seen).toEqual([1, 2, 3]);
-    expect(report).toMatchObject({ files: 3, keys: 3, functions: { log: "log" }, startEmpty: [], leftBehind: [] });
+    const sum = (await manifestOf(world, 3)).files.reduce((bytes, file) => bytes + file.bytes, 0);
+    expect(report).toEqual({
+      ...{ files: 3, keys: 3, bytes: sum, splits: 2, functions: { log: "log" }, startEmpty: [], leftBehind: [] },
+    });
+  });
+
+  it("counts and reads only what is restored", async () => {
+    const world = new RestoreWorld({ functions: [describeFunction("log"), describeFunction("gone")] });
+    await world.deliver("s", 1, 3);
+    await world.deliver("s", 1, 3, "gone");
+    await world.deliver("tt", 1, 3, "gone");
+    await world.checkpoint();
+    world.functions = [describeFunction("log")];
+    const options = { allowNonRestoredState: true };
+    expect(await preflight(world.resources(), await manifestOf(world, 1), options)).toMatchObject({
+      ...{ files: 3, keys: 3, splits: 1, leftBehind: ["gone"] },
+    });
+  });
+
+  it("refuses a part that holds state of a newer version than its manifest knows", async () => {
+    const world = await threeCheckpoints();
+    const [file] = (await manifestOf(world, 3)).files;
+    if (file === undefined) throw new Error("no file");
+    const check = (stateVersionMax: number) => checkPart(world.resources(), { checkpoint: 3, file, stateVersionMax });
+    expect(await check(1)).toBeUndefined();
+    const text = `the file ${file.name} holds state of version 1, and the manifest knows 0`;
+    expect(await check(0)).toEqual({ kind: "choose-another-checkpoint", text });
+  });
+
+  it("is told the newest version that the manifest knows of the part's own function", async () => {
+    const world = await threeCheckpoints();
+    const manifest = await manifestOf(world, 3);
+    const [file] = manifest.files;
+    if (file === undefined) throw new Error("no file");
+    const functions = [{ ...manifest.functions[0], name: "other", stateVersion: 7 }, ...manifest.functions];
+    const of = (one: object) =>
+      checkWorkOf({ ...manifest, functions } as Manifest, { ...file, ...one }).stateVersionMax;
+    expect([of({}), of({ function: "other" }), of({ function: "none" })]).toEqual([1, 7, 0]);
+  });
+
+  it("fails where the storage does, and calls no part altered", async () => {
+    const world = await threeCheckpoints();
+    const [file] = (await manifestOf(world, 3)).files;
+    if (file === undefined) throw new Error("no file");
+    for (const error of [new Error("reset"), new TidemarkError("retry", "slow down")]) {
+      const storage = { ...world.stores.storage, read: () => Promise.reject(error) } as never;
+      const checked = checkPart(world.resources({ storage }), { checkpoint: 3, file, stateVersionMax: 1 });
+      await expect(checked).rejects.toBe(error);
+    }
+  });
+
+  it("names five problems and counts the rest, says each way out once, and which kind of refusal it is", async () => {
+    const world = await threeCheckpoints();
+    const manifest = await manifestOf(world, 3);
+    const problem = (n: number, more: object = {}): Problem => ({ kind: "fix-configuration", text: `p${n}`, ...more });
+    const told = (...problems: Problem[]) => refusal(world.resources(), manifest, problems, {});
+    const five = [1, 2, 3, 4, 5].map((n) => problem(n, { wayOut: "Mend it." }));
+    expect(await told(...five)).toMatchObject({
+      kind: "fix-configuration",
+      message: expect.stringMatching(
+        /: p1; p2; p3; p4; p5\. Mend it\. The newest older checkpoint that would do is 2\.$/,
+      ),
+    });
+    const seven = [...five, problem(6), problem(7, { kind: "choose-another-checkpoint" })];
+    expect(await told(...seven)).toMatchObject({
+      kind: "choose-another-checkpoint",
+      message: expect.stringMatching(/: p1; p2; p3; p4; p5; and 2 more\. Mend it\. The newest/),
+    });
   });
 
   it("names a part that is missing, and the newest older checkpoint that would do", async () => {
