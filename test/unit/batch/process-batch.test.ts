@@ -120,7 +120,7 @@ describe("the handler is told", () => {
       },
     });
     expect(gen).toBe(1);
-    expect(told).toEqual([
+    expect(told).toStrictEqual([
       { key: "a", split: "s", position: at(1), eventTimeMs: 1, replay: false },
       { key: "b", split: "s", position: at(2), eventTimeMs: 2, replay: false },
       { key: "b", split: "s", position: at(2), replay: true },

@@ -20,6 +20,7 @@ class ReplayWorld extends TestWorld {
   override readonly clock = new PatientClock();
   readonly asked: Parameters<Source["reader"]["read"]>[0][] = [];
   pages = 0;
+  lookedForMore = 0;
   /** Runs before the source gives a page. */
   beforePage: (number: number) => Promise<void> | void = () => {};
 
@@ -27,7 +28,11 @@ class ReplayWorld extends TestWorld {
     const engine = this.engine();
     const { reader } = engine.source;
     const read = (asked: Parameters<typeof reader.read>[0]) => this.#told(asked, reader.read(asked));
-    const source = { ...engine.source, reader: { ...reader, read } };
+    const holdsAny: typeof reader.holdsAny = (...given) => {
+      this.lookedForMore += 1;
+      return reader.holdsAny(...given);
+    };
+    const source = { ...engine.source, reader: { ...reader, read, holdsAny } };
     return replaySplit(
       { ...engine, source },
       { split: "s", generation: GENERATION, deadlineMs: this.clock.ms + HOUR_MS, batchRecords: 2, ...request },
@@ -71,6 +76,7 @@ describe("a replay", () => {
     const world = await flipped();
     expect(await world.replay()).toEqual({ position: at(6), done: true, replayedRecords: 5 });
     expect(await world.position()).toBe(6);
+    expect(world.lookedForMore).toBe(0);
     expect(world.ofType("batch").map(({ records, replay }) => [records, replay])).toEqual([
       [2, true],
       [2, true],
@@ -224,6 +230,20 @@ describe("a replay that is held", () => {
     const answer = await world.replay({ stop: { arrivedByMs: 4 } });
     expect(answer).toEqual({ position: at(4), done: false, stopped: true, replayedRecords: 3 });
     expect(await world.position()).toBe(4);
+    expect(world.pages).toBe(2);
+  });
+
+  test("has not stopped where its deadline came first, or a record failed", async () => {
+    const world = await flipped();
+    world.beforePage = () => {
+      world.clock.ms += 10;
+    };
+    const stop = { arrivedByMs: 1_000 };
+    const answer = await world.replay({ stop, deadlineMs: world.clock.ms + 10 });
+    expect(answer).toEqual({ position: at(3), done: false, replayedRecords: 2 });
+    world.beforePage = () => {};
+    world.behaviour = { poison: ["s4"] };
+    expect(await world.replay({ stop })).toMatchObject({ position: at(10), stopped: true });
   });
 
   test("at a time that the source has not come to stops at its last record", async () => {
