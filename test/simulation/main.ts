@@ -149,18 +149,28 @@ async function exploreAll({ seconds, json }: Options): Promise<number> {
   const apps = [oneCheckpoint(FAULTS), oneRestore(CRASHES)];
   const found = [];
   for (const app of apps) {
-    const endMs = performance.now() + seconds * 1000;
-    const { states, histories, whole, violation } = await explore(app, () => performance.now() > endMs);
+    const startedAt = performance.now();
+    const bar = process.stderr.isTTY
+      ? new SingleBar({ format: `{bar} {percentage}% of ${app.name}`, stream: process.stderr })
+      : undefined;
+    bar?.start(1, 0);
+    const { states, histories, whole, violation } = await explore(app, (share) => {
+      bar?.update(share);
+      return performance.now() > startedAt + seconds * 1000;
+    });
+    bar?.stop();
+    const took = Math.round((performance.now() - startedAt) / 1000);
     found.push({
       app: app.name,
       states,
       histories,
       whole,
       violation: violation?.promise ?? null,
+      seconds: took,
     });
     if (json) continue;
     const end = whole ? "all of them" : violation === undefined ? `broken off after ${seconds} s` : "broken off there";
-    console.log(`${app.name}: ${states} states in ${histories} histories, ${end}.`);
+    console.log(`${app.name}: ${states} states in ${histories} histories, ${end}; ${took} s.`);
     if (violation === undefined) continue;
     console.log(`  A promise is broken: ${violation.promise}`);
     for (const line of violation.log) console.log(`  ${line}`);
