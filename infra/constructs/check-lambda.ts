@@ -1,11 +1,11 @@
 /** The checks of `lambda`, what a user says of a function itself. What CDK refuses besides is said of the same prop. */
 import { Duration, Token } from "aws-cdk-lib";
-import { Tracing } from "aws-cdk-lib/aws-lambda";
-import { type BundlingOptions, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
+import { ApplicationLogLevel, LoggingFormat, RecursiveLoop, SystemLogLevel, Tracing } from "aws-cdk-lib/aws-lambda";
+import { type BundlingOptions, type NodejsFunctionProps, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
 import { checkOptions, show } from "../../shared/function/check-options.ts";
 import { checkNetwork } from "./check-network.ts";
-import { checkDuration, checkMade, checkMember, checkWhole, refuse } from "./check-values.ts";
-import { BUNDLING_NAMES, LAMBDA_NAMES } from "./lambda-names.ts";
+import { checkDuration, checkList, checkMade, checkMember, checkWhole, refuse } from "./check-values.ts";
+import { BUNDLING_KINDS, type Kind, LAMBDA_KINDS } from "./lambda-kinds.ts";
 
 /** Refused in `lambda`, each with the way out. */
 const FIXED: Readonly<Record<string, string>> = {
@@ -22,11 +22,26 @@ const FIXED: Readonly<Record<string, string>> = {
   runtime: "Tidemark runs on Node 22. Leave it out",
 };
 
+const SDK_REASON = "the SDK is bundled in, so that what was tested is what runs";
+
 /** What is not as CDK has it by default, and why nothing else will do. */
 const BUNDLED: { readonly [name in keyof BundlingOptions]: readonly [BundlingOptions[name], string] } = {
-  bundleAwsSDK: [true, "the SDK is bundled in, so that what was tested is what runs"],
+  bundleAwsSDK: [true, SDK_REASON],
   format: [OutputFormat.ESM, "entries and app module are ES modules, which may await as they load"],
   sourceMap: [true, "errors of a function name lines of its source, which takes the map"],
+};
+
+const ENUMS: { readonly [name in keyof NodejsFunctionProps]: readonly [object, string] } = {
+  applicationLogLevelV2: [ApplicationLogLevel, "ApplicationLogLevel.INFO"],
+  loggingFormat: [LoggingFormat, "LoggingFormat.JSON"],
+  recursiveLoop: [RecursiveLoop, "RecursiveLoop.TERMINATE"],
+  systemLogLevelV2: [SystemLogLevel, "SystemLogLevel.INFO"],
+  tracing: [Tracing, "Tracing.ACTIVE"],
+};
+
+const LISTS: { readonly [name in keyof NodejsFunctionProps]: readonly [string, string] } = {
+  initialPolicy: ["toStatementJson", "statements. Give [new PolicyStatement(…)]"],
+  layers: ["layerVersionArn", "layers. Give [LayerVersion.fromLayerVersionArn(…)]"],
 };
 
 /** Folding stops 5 s before the end of an invocation, and a batch needs some time. */
@@ -46,8 +61,8 @@ export function checkLambda(prop: string, given: unknown, vpcOfApp: unknown): vo
     const value = (given as Readonly<Record<string, unknown>>)[name];
     if (value !== undefined) refuse(`${prop}.${name}`, show(value), `it is not the user's to set. ${wayOut}`);
   }
-  checkOptions(prop, given, LAMBDA_NAMES);
-  const { architecture, bundling, environment, memorySize, reservedConcurrentExecutions, timeout, tracing } = given;
+  checkOptions(prop, given, Object.keys(LAMBDA_KINDS) as (keyof NodejsFunctionProps)[]);
+  const { architecture, bundling, environment, memorySize, reservedConcurrentExecutions, timeout } = given;
   const numbers = {
     memorySize: { given: memorySize, unit: "MB", min: 128, max: 10_240 },
     // With 0 it would never be invoked.
@@ -57,19 +72,35 @@ export function checkLambda(prop: string, given: unknown, vpcOfApp: unknown): vo
     if (number !== undefined && !Token.isUnresolved(number)) checkWhole(`${prop}.${name}`, number, bounds);
   }
   if (timeout !== undefined) checkDuration(`${prop}.timeout`, timeout, { min: TIMEOUT_MIN, max: TIMEOUT_MAX });
-  checkMember(`${prop}.tracing`, tracing, Tracing, "Tracing.ACTIVE");
+  for (const [name, [members, example]] of Object.entries(ENUMS)) {
+    checkMember(`${prop}.${name}`, given[name as keyof NodejsFunctionProps], members, example);
+  }
+  for (const [name, [member, wayOut]] of Object.entries(LISTS)) {
+    checkList(`${prop}.${name}`, given[name as keyof NodejsFunctionProps], member, wayOut);
+  }
   const architectures = "an architecture of aws-cdk-lib/aws-lambda. Give Architecture.ARM_64 or the like";
   checkMade(`${prop}.architecture`, architecture, "dockerPlatform", architectures);
   checkNetwork(`${prop}.`, given, vpcOfApp);
-  checkVariables(`${prop}.environment`, environment);
+  checkKinds(prop, given, LAMBDA_KINDS);
+  checkVariables(`${prop}.environment`, environment as object | undefined);
   checkBundling(`${prop}.bundling`, bundling);
 }
 
-function checkVariables(prop: string, given: unknown): void {
-  if (given === undefined) return;
-  if (typeof given !== "object" || given === null || Array.isArray(given)) {
-    refuse(prop, show(given), 'it must be an object of strings. Give { NAME: "value" } or the like');
+/** What is of the right kind and wrong all the same is CDK's to refuse. */
+function checkKinds(prop: string, given: object, kinds: { readonly [name: string]: Kind }): void {
+  for (const [name, value] of Object.entries(given)) {
+    const kind = kinds[name];
+    const is = Array.isArray(value) ? "list" : value === null ? "null" : typeof value;
+    if (value === undefined || is === kind) continue;
+    refuse(
+      `${prop}.${name}`,
+      show(value),
+      `it must be of the kind that CDK takes there: ${kind}. Give one, or leave it out`,
+    );
   }
+}
+
+function checkVariables(prop: string, given: object = {}): void {
   for (const [name, value] of Object.entries(given)) {
     if (/^TIDEMARK_/.test(name)) {
       refuse(prop, `with ${name}`, "variables of that name are Tidemark's. Give it another name");
@@ -86,9 +117,13 @@ function checkVariables(prop: string, given: unknown): void {
 
 function checkBundling(prop: string, given: unknown): void {
   if (given === undefined) return;
-  checkOptions(prop, given, BUNDLING_NAMES);
+  checkOptions(prop, given, Object.keys(BUNDLING_KINDS) as (keyof BundlingOptions)[]);
   for (const [name, [value, reason]] of Object.entries(BUNDLED)) {
     const own = given[name as keyof BundlingOptions];
     if (own !== undefined && own !== value) refuse(`${prop}.${name}`, show(own), `${reason}. Leave it out`);
   }
+  checkKinds(prop, given, BUNDLING_KINDS);
+  const { externalModules = [] } = given as BundlingOptions;
+  const left = externalModules.find((name) => /^@(?:aws-sdk|smithy)\//.test(name));
+  if (left !== undefined) refuse(`${prop}.externalModules`, `with ${left}`, `${SDK_REASON}. Take it out`);
 }

@@ -193,22 +193,32 @@ describe("deploying refuses", () => {
     [{ memorySize: "1GB" }, '.memorySize is "1GB"', "MB, 128 to 10240"],
     [{ reservedConcurrentExecutions: -3 }, ".reservedConcurrentExecutions is -3", "at least 1"],
     [{ reservedConcurrentExecutions: 0 }, ".reservedConcurrentExecutions is 0", "at least 1"],
-    [{ environment: "x" }, '.environment is "x"', 'Give { NAME: "value" }'],
+    [{ environment: "x" }, '.environment is "x"', "CDK takes there: object"],
     [{ environment: { PORT: 80 } }, ".environment.PORT is 80", "must be a string"],
     [{ environment: { NODE_OPTIONS: "" } }, '.environment.NODE_OPTIONS is ""', "Add --enable-source-maps"],
-    [{ bundling: "x" }, '.bundling is "x"', "sourcesContent"],
+    [{ bundling: "x" }, '.bundling is "x"', "CDK takes there: object"],
     [{ bundling: { minfy: false } }, '.bundling has no option "minfy"', "Did you mean minify?"],
     [{ bundling: { format: "cjs" } }, '.bundling.format is "cjs"', "ES modules", "Leave it out"],
     [{ bundling: { sourceMap: false } }, ".bundling.sourceMap is false", "takes the map", "Leave it out"],
     [{ bundling: { bundleAwsSDK: false } }, ".bundling.bundleAwsSDK is false", "what was tested", "Leave it out"],
+    [{ layers: ["arn:aws:lambda:x"] }, '.layers[0] is "arn:aws:lambda:x"', "LayerVersion.fromLayerVersionArn"],
+    [{ bundling: { externalModules: ["@aws-sdk/*"] } }, ".bundling.externalModules is with @aws-sdk/*", "Take it out"],
     [{ tracing: true }, ".tracing is true", "Give Tracing.ACTIVE"],
+    [{ recursiveLoop: "allow" }, '.recursiveLoop is "allow"', "Give RecursiveLoop.TERMINATE"],
+    [{ description: 5 }, ".description is 5", "CDK takes there: string"],
+    [{ allowPublicSubnet: "yes" }, '.allowPublicSubnet is "yes"', "CDK takes there: boolean"],
+    [{ deadLetterQueue: null }, ".deadLetterQueue is null", "CDK takes there: object"],
+    [{ bundling: { minify: "no" } }, '.bundling.minify is "no"', "CDK takes there: boolean"],
+    [{ bundling: { nodeModules: "sharp" } }, '.bundling.nodeModules is "sharp"', "CDK takes there: list"],
+    [{ initialPolicy: [{ actions: [] }] }, ".initialPolicy[0] is an object", "new PolicyStatement"],
     [{ architecture: "arm64" }, '.architecture is "arm64"', "Give Architecture.ARM_64"],
     [{ projectRoot: "." }, '.projectRoot is "."', "Set projectRoot of TidemarkApp"],
     [{ depsLockFilePath: "x" }, '.depsLockFilePath is "x"', "Set depsLockFilePath of TidemarkApp"],
     [{ vpc: "vpc-1" }, '.vpc is "vpc-1"', "Vpc.fromLookup"],
     [{ vpcSubnets: { subnetType: "Public" } }, ".vpcSubnets is set", "Set vpc as well"],
     // What CDK knows, it says; of which prop, is added.
-    [{ layers: [undefined] }, "lambda: Cannot read properties of undefined"],
+    [{ retryAttempts: 9 }, "lambda: `retryAttempts` must be between 0 and 2."],
+    [{ insightsVersion: {} }, "lambda: props.insightsVersion._bind is not a function"],
     [{ description: "x".repeat(257) }, "lambda: ", "can not be longer than 256 characters"],
   ])("%j as lambda of any function", (lambda, ...parts) => {
     const visits = saidOf({ functions: { visits: { lambda } } });
@@ -328,7 +338,13 @@ describe("deploying takes", () => {
     const lambda = {
       ...{ memorySize: 128, reservedConcurrentExecutions: 1, tracing: Tracing.DISABLED },
       ...{ architecture: Architecture.X86_64, environment: { NODE_OPTIONS: "--enable-source-maps --no-warnings" } },
-      bundling: { format: OutputFormat.ESM, sourceMap: true, bundleAwsSDK: true, minify: false },
+      bundling: {
+        format: OutputFormat.ESM,
+        sourceMap: true,
+        bundleAwsSDK: true,
+        minify: false,
+        externalModules: ["sharp"],
+      },
     };
     expect(saidOf({ functions: { visits: { lambda } }, coordinator: { lambda } })).toBe("nothing was refused");
   });
