@@ -2,6 +2,8 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { ManifestFile } from "../../../shared/checkpoint/manifest.ts";
 import { encodePartItem, type PartItem, readPart, writePart } from "../../../shared/checkpoint/part-file.ts";
+import { TidemarkError } from "../../../shared/errors.ts";
+import { type Compression, gzip } from "../../../shared/storage/compression.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
 import { partPath } from "../../../shared/storage/object-paths.ts";
 
@@ -100,6 +102,58 @@ describe("a part file", () => {
     await expect(writePart(full, 1, "p", lines(ITEMS))).rejects.toThrow("disk full");
   });
 
+  test("whose lines are no items is refused, saying after how many", async () => {
+    const line = (Item: object): string => `${JSON.stringify({ Item })}\n`;
+    const [key, state, stateVersion] = [{ S: "k" }, { NULL: true }, { N: "1" }];
+    for (const bad of [
+      line({ state, stateVersion }),
+      line({ key: { N: "1" }, state, stateVersion }),
+      line({ key, stateVersion }),
+      line({ key, state }),
+      line({ key, state, stateVersion: { S: "1" } }),
+      "{\n",
+      line({ key, state, stateVersion }).trimEnd(),
+    ]) {
+      const storage = new MemoryCheckpointStorage();
+      const good = encodePartItem(ITEMS[0] as PartItem);
+      const stored = await writePart(storage, 1, "p.json.gz", text(good, bad));
+      const file = { name: "p.json.gz", function: "f", items: 2, ...stored };
+      await expect(read(storage, file), bad).rejects.toThrow(/p\.json\.gz.*cannot be read after 1 items/);
+    }
+  });
+
+  test("whose text is no UTF-8 is refused", async () => {
+    const storage = new MemoryCheckpointStorage();
+    const bytes = gzipSync(
+      Buffer.concat([Buffer.from('{"Item":{"key":{"S":"'), Buffer.from([0xff]), Buffer.from('"}}}\n')]),
+    );
+    await storage.write(partPath(1, "p.json.gz"), body(bytes));
+    await expect(read(storage, { name: "p.json.gz", function: "f", items: 1, bytes: 1, sha256: "" })).rejects.toThrow(
+      "cannot be read after 0 items",
+    );
+  });
+
+  test("reads back as it was wherever its bytes are divided", async () => {
+    const storage = new MemoryCheckpointStorage();
+    const items = [{ key: "é😀".repeat(300), state: "😀é".repeat(20_000), stateVersion: 1 }, ITEMS[1] as PartItem];
+    const stored = await writePart(storage, 1, "p.json.gz", lines(items));
+    expect(await read(storage, { name: "p.json.gz", function: "f", items: 2, ...stored })).toEqual(items);
+  });
+
+  test("fails with the failure of its storage, and of what it was compressed by", async () => {
+    const storage = new MemoryCheckpointStorage();
+    const file = await written(storage);
+    const failing = (error: Error): Compression => ({ ...gzip, decompress: () => throwing(error) });
+    const throttled = new TidemarkError("retry", "slow down");
+    await expect(collect(readPart(storage, 1, file, failing(throttled)))).rejects.toBe(throttled);
+    await expect(collect(readPart(storage, 1, file, failing(new Error("no"))))).rejects.toThrow(
+      "after 0 items (Error: no)",
+    );
+    const broken = new Error("reset");
+    storage.read = async () => ({ version: "v", bytes: 1, body: throwing(broken) });
+    await expect(read(storage, file)).rejects.toBe(broken);
+  });
+
   test("can be left before its end", async () => {
     const storage = new MemoryCheckpointStorage();
     const file = await written(storage);
@@ -132,6 +186,15 @@ describe("a part file", () => {
     expect(ahead).toBeLessThan(20);
   });
 });
+
+// biome-ignore lint/correctness/useYield: it fails before its first
+async function* throwing(error: Error): AsyncGenerator<Uint8Array, void> {
+  throw error;
+}
+
+async function* text(...parts: readonly string[]) {
+  yield* parts;
+}
 
 async function* lines2(items: readonly (PartItem | undefined)[]) {
   yield gzipSync(items.map((item) => (item === undefined ? "" : encodePartItem(item))).join(""));
