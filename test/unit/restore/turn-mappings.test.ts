@@ -62,11 +62,11 @@ async function restoring(): Promise<MappedWorld> {
 async function disabled(
   world: MappedWorld,
   mappings: Mappings | undefined,
-  { forMs = 60 * MINUTE_MS, token = "" } = {},
+  { forMs = 60 * MINUTE_MS, token = "", process = world.main } = {},
 ) {
   const { restore } = await world.control();
   const carrier = {
-    ...{ resources: world.resources(), plan: { ...restore, ...(token === "" ? {} : { token }) } },
+    ...{ resources: world.resources(process), plan: { ...restore, ...(token === "" ? {} : { token }) } },
     ...{ deadlineMs: world.clock.ms + forMs, mappings },
   };
   return disableMappings(carrier as unknown as Carrier);
@@ -93,6 +93,9 @@ describe("a restore that begins", () => {
     expect(await disabled(world, mappings)).toBe("done");
     expect(mappings.turns).toEqual(["d off"]);
     expect(await owed(world)).toEqual(["a", "d"]);
+    const process = world.start();
+    await disabled(world, mappings, { process });
+    expect(process.log.filter((step) => step.startsWith("owe"))).toEqual([]);
   });
 
   test("has nothing to turn off where there are no mappings", async () => {
@@ -101,7 +104,7 @@ describe("a restore that begins", () => {
 
   test("waits until all are off for good, two seconds at a time", async () => {
     const world = await restoring();
-    const mappings = new Mappings({ a: true });
+    const mappings = new Mappings({ off: false, gone: undefined, a: true });
     mappings.settlesAfter = 3;
     expect(await disabled(world, mappings)).toBe("done");
     expect(world.clock.slept).toEqual([2_000, 2_000, 2_000]);
