@@ -125,19 +125,22 @@ async function resultOf({ id, file, run }: RegisteredTest): Promise<TestResult> 
   }
 }
 
+/** The fewest resources of this process that were ever active: what is there while nothing is under way. */
+let fewest = Number.POSITIVE_INFINITY;
+
 /**
- * Fails once nothing has been under way for half a second: what the test waits for never comes. StrykerJS's own limit is a
+ * Fails once nothing has been under way for three seconds: what the test waits for never comes. StrykerJS's own limit is a
  * time by the clock, which a busy machine exceeds as well.
  */
 async function unlessIdle(run: () => unknown): Promise<void> {
-  const before = process.getActiveResourcesInfo().length;
   let watch: NodeJS.Timeout | undefined;
+  fewest = Math.min(fewest, process.getActiveResourcesInfo().length);
   const idle = new Promise<never>((_, reject) => {
     let checks = 0;
     watch = setInterval(() => {
       // The watch is one more.
-      checks = process.getActiveResourcesInfo().length <= before + 1 ? checks + 1 : 0;
-      if (checks === 5) reject(new Error("it waits for what never comes"));
+      checks = process.getActiveResourcesInfo().length <= fewest + 1 ? checks + 1 : 0;
+      if (checks === 30) reject(new Error("it waits for what never comes"));
     }, 100);
   });
   try {

@@ -60,6 +60,19 @@ describe("a checkpoint that is due", () => {
     expect(await byTheMinute(new CheckpointWorld(), MINUTE / 2)).toEqual([0, 1, 2, 3]);
   });
 
+  test("is taken once its interval has passed, to the millisecond", async () => {
+    const world = new CheckpointWorld();
+    const resources = world.resources();
+    const app = { ...resources.app, checkpointing: { ...resources.app.checkpointing, intervalMs: MINUTE } };
+    const outcome = async () =>
+      (await runCoordinator({ ...resources, app }, { deadlineMs: world.nowMs + 30_000 })).outcome;
+    expect(await outcome()).toBe("completed");
+    world.nowMs += MINUTE - 1;
+    expect(await outcome()).toBe("idle");
+    world.nowMs += 1;
+    expect(await outcome()).toBe("completed");
+  });
+
   test("is never taken early where nothing says so", async () => {
     expect(await byTheMinute(new CheckpointWorld())).toEqual([0, 2]);
   });
@@ -425,10 +438,31 @@ describe("the coordinator", () => {
     const list = overriding(world.control, "list", dies);
     await expect(take(world, {}, { control: list })).rejects.toThrow("died");
     expect(await runCoordinator(world.resources(), late)).toEqual({ outcome: "unfinished", checkpoint: 1 });
+    expect(world.events.map(({ type }) => type)).not.toContain("checkpoint-carried-on");
     const unlisted = overriding(world.storage, "list", dies);
     await expect(take(world, {}, { storage: unlisted })).rejects.toThrow("died");
     expect(await runCoordinator(world.resources(), late)).toEqual({ outcome: "idle" });
     expect((await readControl(world.control))?.checkpoint).toMatchObject({ status: "COMPLETED", settled: false });
+  });
+
+  test("knows a checkpoint for its own whose trigger's answer was lost, and takes no other for it", async () => {
+    for (const lost of [true, false]) {
+      const world = new CheckpointWorld();
+      await someState(world);
+      let first = true;
+      const update: typeof world.control.update = async (key, write) => {
+        if (!first || write.set?.some(([[name]]) => name === "checkpoint") !== true)
+          return world.control.update(key, write);
+        first = false;
+        if (lost) await world.control.update(key, write);
+        else await take(world);
+        return world.control.update(key, write);
+      };
+      const report = await take(world, {}, { control: overriding(world.control, "update", update) });
+      const triggered = world.events.flatMap((event) => (event.type === "checkpoint-triggered" ? [event] : []));
+      expect(triggered.map(({ checkpoint }) => checkpoint)).toEqual(lost ? [1] : [1, 2]);
+      expect(report).toMatchObject({ outcome: "completed", checkpoint: lost ? 1 : 2 });
+    }
   });
 
   test("says of the checkpoint that it finds that it is carried on, and of its own that it is triggered", async () => {

@@ -10,6 +10,7 @@ import {
 import { deletedMarkerOf, encodeManifest, type Manifest } from "../../../shared/checkpoint/manifest.ts";
 import { checkpointsToDelete, neededCheckpoints } from "../../../shared/checkpoint/retention.ts";
 import type { Lineage } from "../../../shared/control/control.ts";
+import { TidemarkError } from "../../../shared/errors.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
 
@@ -88,6 +89,16 @@ describe("the live lineage", () => {
     expect(await liveLineage(new MemoryCheckpointStorage(), "flights")).toBeUndefined();
   });
 
+  test("has its origin of whichever manifest of it says so", async () => {
+    const restoredFrom = { generation: 1, checkpoint: 1 };
+    const storage = await stored(manifest(1, 1), manifest(4, 2, { restoredFrom }), manifest(5, 2));
+    for (const n of [2, 3]) {
+      const marker = deletedMarkerOf(manifest(n, 2), { at: hour(n), keepPositions: false });
+      await storage.createExclusively(manifestPath(n), encodeManifest(marker));
+    }
+    expect(await liveLineage(storage, "flights")).toStrictEqual({ generation: 2, restoredFrom });
+  });
+
   test("is a generation's record where that is of the same generation or a later one", async () => {
     const storage = await stored(manifest(1, 1), manifest(2, 3));
     await writeGenerationRecord(storage, record(2, 1));
@@ -96,6 +107,8 @@ describe("the live lineage", () => {
     expect(await liveLineage(storage, "flights")).toStrictEqual({
       ...{ generation: 3, restoredFrom: { generation: 2, checkpoint: 1 } },
     });
+    await writeGenerationRecord(storage, record(12, 1));
+    expect(await liveLineage(storage, "flights")).toMatchObject({ generation: 12 });
   });
 
   test("takes no other object for a record", async () => {
@@ -144,7 +157,7 @@ describe("the list of checkpoints", () => {
     const deleted = deletedMarkerOf(manifest(4, 2), { at: hour(5), keepPositions: false });
     await storage.createExclusively(manifestPath(4), encodeManifest(deleted));
     await storage.createExclusively(manifestPath(5), Buffer.from("{"));
-    await storage.createExclusively("chk-0000000006/part.json.gz", Buffer.from(""));
+    for (const n of [1, 6]) await storage.createExclusively(`chk-000000000${n}/part.json.gz`, Buffer.from(""));
     const nothing = { mode: "exactly-once", keys: 0, bytes: 0, holes: 0 };
     expect(await listed(storage)).toStrictEqual([
       {
@@ -164,14 +177,11 @@ describe("the list of checkpoints", () => {
   });
 
   test("fails where the storage does", async () => {
-    class Broken extends MemoryCheckpointStorage {
-      override read(): Promise<never> {
-        return Promise.reject(new Error("out of reach"));
-      }
+    for (const error of [new Error("out of reach"), new TidemarkError("retry", "slow down")]) {
+      const storage = await stored(manifest(1, 1));
+      storage.read = () => Promise.reject(error);
+      await expect(listed(storage)).rejects.toBe(error);
     }
-    const storage = new Broken();
-    await storage.createExclusively(manifestPath(1), encodeManifest(manifest(1, 1)));
-    await expect(listed(storage)).rejects.toThrow("out of reach");
   });
 });
 

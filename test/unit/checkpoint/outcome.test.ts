@@ -3,6 +3,7 @@ import { deletedMarkerOf, encodeManifest, type Manifest } from "../../../shared/
 import { abortOpenCheckpoint, decideOutcome, recordOutcome } from "../../../shared/checkpoint/outcome.ts";
 import type { CheckpointRecord, Control } from "../../../shared/control/control.ts";
 import { ensureControl, readControl, triggerCheckpoint } from "../../../shared/control/control-steps.ts";
+import { TidemarkError } from "../../../shared/errors.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
 import { CheckpointWorld, overriding } from "./checkpoint-world.ts";
 
@@ -66,9 +67,10 @@ describe("the outcome of a checkpoint", () => {
   test("is not told where the storage fails", async () => {
     const { world, checkpoint } = await opened();
     await world.storage.createExclusively(manifestPath(1), encodeManifest(MANIFEST));
-    const read = async () => Promise.reject(new Error("out of reach"));
-    const storage = overriding(world.storage, "read", read);
-    await expect(decideOutcome(world.resources({ storage }), checkpoint, MANIFEST)).rejects.toThrow("out of reach");
+    for (const error of [new Error("out of reach"), new TidemarkError("retry", "slow down")]) {
+      const storage = overriding(world.storage, "read", async () => Promise.reject(error));
+      await expect(decideOutcome(world.resources({ storage }), checkpoint, MANIFEST)).rejects.toBe(error);
+    }
   });
 });
 

@@ -7,6 +7,7 @@ import { path, value } from "../../../shared/control/conditional-write.ts";
 import type { Control } from "../../../shared/control/control.ts";
 import { ensureControl, pinCheckpoint, readControl } from "../../../shared/control/control-steps.ts";
 import { CONTROL_KEY } from "../../../shared/control/item-keys.ts";
+import { TidemarkError } from "../../../shared/errors.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
 import { CheckpointWorld, overriding } from "./checkpoint-world.ts";
 
@@ -147,9 +148,11 @@ describe("retention", () => {
     expect(await kinds()).toEqual({ 1: "unreadable", 2: "deleted", 3: "manifest", 4: "manifest" });
     expect(await partsOf(world)).toContain("chk-0000000001/part-1");
 
-    const read = async () => Promise.reject(new Error("out of reach"));
-    const storage = overriding(world.storage, "read", read);
-    await expect(applyRetention(world.resources({ storage }), undefined)).rejects.toThrow("out of reach");
+    for (const error of [new Error("out of reach"), new TidemarkError("retry", "slow down")]) {
+      const other = await kept([manifest(1)]);
+      const storage = overriding(other.world.storage, "read", async () => Promise.reject(error));
+      await expect(applyRetention(other.world.resources({ storage }), undefined)).rejects.toBe(error);
+    }
   });
 
   test("counts no checkpoint that is not there, or was deleted", async () => {

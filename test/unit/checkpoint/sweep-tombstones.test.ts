@@ -40,10 +40,17 @@ async function noted(items: readonly StateItem[], ...slices: readonly Partial<Sl
       ).keys(),
     ];
   };
-  const sweep = ({ forMs = 60_000, state = world.state } = {}) => {
-    const control = { gen: 1, coverage: { generation: 1, maturing: { n: 2, atMs: 0 }, ready: { n: 1, atMs: 0 } } };
+  const sweep = ({
+    forMs = 60_000,
+    state = world.state,
+    control = world.control,
+    functions = [FUNCTION],
+  }: Partial<Pick<CheckpointWorld, "state" | "control">> & { forMs?: number; functions?: readonly string[] } = {}) => {
+    const coverage = { generation: 1, maturing: { n: 2, atMs: 0 }, ready: { n: 1, atMs: 0 } };
+    const resources = world.resources({ state, control });
+    const app = { ...resources.app, functions: functions.map((name) => ({ name, source: "s", stateVersion: 3 })) };
     const checkpoint = { n: 2, slices: slices.length };
-    return removeTombstones(world.resources({ state }), control as Control, checkpoint, world.nowMs + forMs);
+    return removeTombstones({ ...resources, app }, { gen: 1, coverage } as Control, checkpoint, world.nowMs + forMs);
   };
   return { world, sweep, remaining };
 }
@@ -90,6 +97,22 @@ describe("the tombstones that a snapshot noted", () => {
     const { sweep, remaining } = await noted(items, { tombstones: ["a"], moreTombstones: true }, {});
     await sweep();
     expect(await remaining()).toEqual(["b", "d"]);
+  });
+
+  test("of further functions are left at the deadline, and not before it", async () => {
+    for (const [forMs, names] of [
+      [1, [FUNCTION, "other"]],
+      [0, [FUNCTION]],
+    ] as const) {
+      const { world, sweep } = await noted([tombstone("a")], { tombstones: ["a"] });
+      const asked: string[] = [];
+      const get: typeof world.control.get = (key) => {
+        asked.push(key.sort.split("#")[0] ?? "");
+        return world.control.get(key);
+      };
+      await sweep({ forMs, control: overriding(world.control, "get", get), functions: [FUNCTION, "other"] });
+      expect(asked).toEqual(names);
+    }
   });
 
   test("are left at the deadline, after those that were loaded", async () => {
