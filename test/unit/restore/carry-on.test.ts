@@ -84,6 +84,15 @@ describe("carrying a restore on", () => {
       replaySplit(world.engine({ function: name }), { ...request, deadlineMs: Number.POSITIVE_INFINITY }),
   });
 
+  test("tells of a load once, also where it died before the flip", async () => {
+    const world = await taken();
+    await world.request();
+    const process = world.start(({ step }) => (step === "flip control" ? "dies before" : undefined));
+    await settled(world.carryOn({ process }));
+    expect(await world.carryOn()).toMatchObject({ outcome: "finished" });
+    expect(world.ofType("restore-loaded")).toHaveLength(1);
+  });
+
   test("of a restore that is held does nothing, and tells once that it is", async () => {
     const world = await taken();
     await world.request(LATER);
@@ -130,11 +139,15 @@ describe("carrying a restore on", () => {
   test("begins a split that the checkpoint does not have at its beginning, and not as one that has ended", async () => {
     const world = await taken();
     await world.request();
-    const process = world.start(({ step }) => (step.startsWith("begin t") ? "dies before" : undefined));
+    world.source.retention = 24 * HOUR_MS;
+    const process = world.start(({ step }) => (/^begin/.test(step) ? "dies before" : undefined));
     await settled(world.carryOn({ process }));
     const split = await world.itemOf("t");
-    expect(split).toMatchObject({ gen: 2, phase: "REPLAYING", position: "", until: at(1) });
+    // As fresh as the first record that the source holds, which arrived at 1.
+    expect(split).toMatchObject({ gen: 2, phase: "REPLAYING", position: "", until: at(1), freshAt: 1 });
     expect(split).not.toHaveProperty("ended");
+    const { functions } = await readManifest(world.stores.storage, { app: "test-app", n: 1 });
+    expect((await world.itemOf("s"))?.freshAt).toBe(Date.parse(functions[0]?.splits[0]?.freshAt ?? ""));
   });
 });
 

@@ -231,6 +231,26 @@ describe("recording a restore", () => {
     expect(await world.request({ checkpoint: 1 })).toMatchObject({ outcome: "started", generation: 3 });
   });
 
+  test("leaves it to another that recorded the same while its checkpoint was checked, and pins it anew", async () => {
+    for (const same of [true, false]) {
+      const world = new TestWorld();
+      world.split("s", "ab");
+      await world.deliver("s", 1, 2);
+      await world.checkpoint();
+      const process = world.start();
+      const gate = process.pauseAt(({ step }) => step.startsWith("storage.read chk-0000000001/log"));
+      const asking = world.request({ checkpoint: 1 }, { process });
+      await gate.reached;
+      if (same) await world.request({ checkpoint: 1 });
+      else await world.stores.control.update(CONTROL_KEY, { conditions: [], set: [[path("pins"), value({})]] });
+      const { restore } = await world.control();
+      gate.release();
+      if (same) expect(await asking).toMatchObject({ outcome: "under-way", id: restore?.token });
+      else expect(await asking).toMatchObject({ outcome: "started", generation: 2 });
+      expect(process.log.filter((step) => step === "pin")).toHaveLength(same ? 1 : 2);
+    }
+  });
+
   test("forgets the load of the one that it replaces", async () => {
     const { world, carrier, noted } = await recorded();
     await loadParts(carrier());

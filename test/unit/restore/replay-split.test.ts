@@ -1,8 +1,12 @@
 /** How a carrier asks for a split's replay, waits, and gives up. */
 import { describe, expect, test } from "vitest";
 import type { ReplayAnswer } from "../../../shared/batch/replay-split.ts";
+import { path, value } from "../../../shared/control/conditional-write.ts";
+import { splitKey } from "../../../shared/control/item-keys.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
+import type { Carrier } from "../../../shared/restore/carrier.ts";
 import type { ReplayRequest } from "../../../shared/restore/replay-invoker.ts";
+import { replaySplit } from "../../../shared/restore/replay-split.ts";
 import type { FaultyProcess } from "../../support/faulty-stores.ts";
 import { at, HOUR_MS, ManualClock, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
 
@@ -109,6 +113,16 @@ describe("a split's replay", () => {
     const world = await restoring();
     expect(await world.carryOnWith([{}, died, died, {}, died, "replay"])).toMatchObject({ outcome: "finished" });
     expect(world.clock.slept).toEqual([400, 400, 800, 400, 400]);
+  });
+
+  test("is not this restore's where the split is of another generation, unborn or gone", async () => {
+    const world = await restoring();
+    const { restore } = await world.control();
+    await world.stores.control.update(splitKey("log", "u"), { conditions: [], set: [[path("attempt"), value(0)]] });
+    const carrier = { resources: world.resources(), plan: { ...restore, target: 2 } } as unknown as Carrier;
+    for (const split of ["s", "u", "gone"]) {
+      expect(await replaySplit(carrier, { function: "log", split })).toBe("superseded");
+    }
   });
 
   test("ends with what the replayer refuses", async () => {

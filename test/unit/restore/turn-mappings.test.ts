@@ -93,6 +93,7 @@ describe("a restore that begins", () => {
     expect(await disabled(world, mappings)).toBe("done");
     expect(mappings.turns).toEqual(["d off"]);
     expect(await owed(world)).toEqual(["a", "d"]);
+    mappings.looks.d = { on: true, settled: true, drift: [] };
     const process = world.start();
     await disabled(world, mappings, { process });
     expect(process.log.filter((step) => step.startsWith("owe"))).toEqual([]);
