@@ -56,7 +56,7 @@ const logOr = (state: (id: string, log: readonly string[]) => unknown) => {
   });
 };
 
-const UNFIT = { log: Number.NaN };
+const UNFIT = { log: [Number.NaN] };
 
 describe("a key that another writer was faster with", () => {
   test("is folded again over what that one wrote, and counted", async () => {
