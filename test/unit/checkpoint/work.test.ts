@@ -32,7 +32,7 @@ class Worker {
     };
     return handOut((request) => this.#answer(request), work, {
       clock: { now: () => this.nowMs, sleep },
-      randomness: { fraction: () => 1, token: () => "" },
+      randomness: { fraction: () => 0.5, token: () => "" },
       untilMs: this.nowMs + forMs,
       ...(signal === undefined ? {} : { signal }),
     });
@@ -94,14 +94,14 @@ describe("a worker that dies", () => {
         ...{ kind: "retry", cause: died },
         message: expect.stringContaining(`The ${what} (checkpoint 7) failed 6 times in a row`),
       });
-      expect(worker.slept).toEqual([400, 800, 1_600, 3_200, 6_400]);
+      expect(worker.slept).toEqual([200, 400, 800, 1_600, 3_200]);
     }
   });
 
   test("counts afresh after one that did not", async () => {
     const worker = new Worker([died, died, died, "unfinished", died, died, died, died, died, "done"], 200);
     expect(await worker.handOut(SLICE)).toEqual({ outcome: "done" });
-    expect(worker.slept).toEqual([400, 800, 1_600, 400, 800, 1_600, 3_200, 6_400]);
+    expect(worker.slept).toEqual([200, 400, 800, 200, 400, 800, 1_600, 3_200]);
   });
 
   test("of any other error is a death as well, but what it refuses is not", async () => {

@@ -22,9 +22,9 @@ class ReplayedWorld extends TestWorld {
   override readonly clock = new PatientClock();
   readonly asked: ReplayRequest[] = [];
 
-  /** Without jitter. */
+  /** With the middle of every jitter. */
   override resources(process: FaultyProcess = this.main) {
-    return { ...super.resources(process), randomness: { fraction: () => 1, token: () => this.randomness.token() } };
+    return { ...super.resources(process), randomness: { fraction: () => 0.5, token: () => this.randomness.token() } };
   }
 
   /** Carries the restore on; the replayer answers, throws or replays, one after the other, the last of these for ever. */
@@ -89,7 +89,7 @@ describe("a split's replay", () => {
       message: expect.stringMatching(/stays at position "000001" and has to reach "000003"\. Repair/),
     });
     expect(world.asked).toHaveLength(18);
-    expect(world.clock.slept).toEqual([400, 800, 1_600, 3_200, 6_400, ...Array<number>(12).fill(10_000)]);
+    expect(world.clock.slept).toEqual([200, 400, 800, 1_600, 3_200, ...Array<number>(12).fill(5_000)]);
   });
 
   test("that is given up names what the record after it fails with", async () => {
@@ -105,14 +105,14 @@ describe("a split's replay", () => {
       await expect(world.carryOnWith([failure])).rejects.toMatchObject({
         ...{ kind: "retry", cause: failure, message: expect.stringContaining("failed 8 times in a row") },
       });
-      expect(world.clock.slept).toEqual([400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+      expect(world.clock.slept).toEqual([200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
     }
   });
 
   test("counts deaths afresh after an answer, and standing still after a death", async () => {
     const world = await restoring();
     expect(await world.carryOnWith([{}, died, died, {}, died, "replay"])).toMatchObject({ outcome: "finished" });
-    expect(world.clock.slept).toEqual([400, 400, 800, 400, 400]);
+    expect(world.clock.slept).toEqual([200, 200, 400, 200, 200]);
   });
 
   test("is not this restore's where the split is of another generation, unborn or gone", async () => {
