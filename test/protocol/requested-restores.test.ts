@@ -150,6 +150,30 @@ describe("a restore that is asked for", () => {
     expect(first.id).not.toBe(later.id);
   });
 
+  it("waits five minutes for a mapping that never comes to be off, touches no split before, and goes on then", async () => {
+    const world = await setup();
+    const mappings = new (class extends TestMappings {
+      /** On, and once it was asked to be off, on its way there for ever. */
+      override look = async () => ({ on: this.turns.length === 0, settled: this.turns.length === 0, drift: [] });
+    })(["log"]);
+    await world.ask({ checkpoint: 1 });
+    const run = async (forMs: number) => {
+      await world.runCoordinator({ mappings, forMs });
+      const { gen, phase, restore } = await world.control();
+      return { gen, phase, waitedMs: world.clock.ms - (restore?.startedAtMs ?? 0), split: await world.itemOf("s") };
+    };
+    expect(await run(5 * MINUTE_MS - 5_000)).toMatchObject({
+      ...{ gen: 1, phase: "REPLAYING" },
+      split: { gen: 1, phase: "RUNNING" },
+    });
+    const { waitedMs, ...restored } = await run(60 * MINUTE_MS);
+    expect(restored).toMatchObject({ gen: 2, phase: "RUNNING", split: { gen: 2, phase: "RUNNING" } });
+    expect(waitedMs).toBeGreaterThanOrEqual(5 * MINUTE_MS);
+    expect(waitedMs).toBeLessThan(6 * MINUTE_MS);
+    await world.drain();
+    await expectPromise(world);
+  });
+
   it("leaves a mapping alone that was disabled by hand before", async () => {
     const world = await setup();
     await world.mappings.turn("log", "off");
