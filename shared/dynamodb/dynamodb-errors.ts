@@ -47,7 +47,8 @@ export function asTidemarkError(error: unknown, action: string): unknown {
       `DynamoDB has no such table (${action}). Deploy it, or correct the table's name, region or account. It said: ${said}`,
     );
   }
-  if (/\bKMS|^KMS/.test(`${name} ${said}`) && !isThrottling(error)) {
+  // Of the key, or of an action on it that the role lacks.
+  if (/KMS|kms:/.test(`${name} ${said}`) && !isThrottling(error)) {
     return wrapped(
       "fix-configuration",
       `The KMS key of the table cannot be used (${action}). Enable the key, and allow this role kms:Decrypt on it. It said: ${said}`,

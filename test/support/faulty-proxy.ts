@@ -27,8 +27,8 @@ export type Fault =
   | { readonly delayMs: number }
   /** Carried out and answered, and carried out again so much later: a copy that was long on its way. */
   | { readonly againMs: number }
-  /** Answered so instead of by the endpoint. */
-  | { readonly answer: object };
+  /** Answered so instead of by the endpoint. `status`: 200 unless told otherwise. */
+  | { readonly answer: object; readonly status?: number };
 
 export interface FaultyProxy {
   readonly endpoint: string;
@@ -108,7 +108,7 @@ export async function startFaultyProxy(
         return give(outgoing, answer.status === 200 ? withUnprocessed(answer, operation, halves.kept) : answer);
       }
     }
-    if ("answer" in outcome) return give(outgoing, answerOf(200, outcome.answer));
+    if ("answer" in outcome) return give(outgoing, answerOf(outcome.status ?? 200, outcome.answer));
     if ("delayMs" in outcome) {
       await sleep(outcome.delayMs, undefined, { signal: closing.signal });
       return give(outgoing, await pass(incoming, body));

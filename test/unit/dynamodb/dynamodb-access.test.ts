@@ -178,6 +178,34 @@ describe("an error that no waiting cures", () => {
     await expect(control.list("p")[Symbol.asyncIterator]().next()).rejects.toMatchObject(refusal);
   });
 
+  const user = "User: arn:aws:sts::123456789012:assumed-role/r/f is not authorized to perform:";
+  it.each([
+    [
+      "an action on the key of the table",
+      "AccessDeniedException",
+      `${user} kms:Decrypt on resource: arn:aws:kms:eu-central-1:123456789012:key/k`,
+      /^The KMS key of the table cannot be used .*allow this role kms:Decrypt/,
+    ],
+    [
+      "a key that is disabled",
+      "ValidationException",
+      "Access to KMS key denied: arn:aws:kms:eu-central-1:123456789012:key/k is disabled.",
+      /^The KMS key of the table cannot be used .*Enable the key/,
+    ],
+    [
+      "an action on the table",
+      "AccessDeniedException",
+      `${user} dynamodb:BatchGetItem on resource: arn:aws:dynamodb:eu-central-1:123456789012:table/state-of-kms`,
+      /^DynamoDB refused access .*Grant this role the action on the table/,
+    ],
+  ])("tells what to do about access that is refused: %s", async (_, type, said, message) => {
+    const answer = { __type: `com.amazonaws.dynamodb.v20120810#${type}`, message: said };
+    const state = stateOn(await faultyClient(() => ({ status: 400, answer })));
+    const refused = state.load(scope, ["k"]);
+    await expect(refused).rejects.toMatchObject({ kind: "fix-configuration" });
+    await expect(refused).rejects.toThrow(message);
+  });
+
   it("says that the table has another key", async () => {
     const state = new DynamoDBStateBackend({ ...access(client), tableOf: () => controlTable });
     await expect(state.write("f", itemOf("k"), undefined)).rejects.toMatchObject({ kind: "fix-configuration" });
