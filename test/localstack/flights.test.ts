@@ -39,6 +39,8 @@ let streamName: string;
 let stream: FlightStream;
 /** The last checkpoint that completed before state was broken. */
 let lastGood: number;
+/** Function, split, position and cause of each letter that the poison record must become. */
+let poisoned: string[][];
 const clients = localStackClients();
 
 /** Flights that a function is past. */
@@ -126,9 +128,10 @@ describe("the example on LocalStack", () => {
     await waitUntil("a dead letter of each function", { timeoutMs: WAIT_MS, pollMs: 1_000 }, async () => {
       return (await deployed.deadLetters()).length >= FUNCTIONS.length;
     });
+    poisoned = FUNCTIONS.map((name) => [name, split, position, "refused"]).sort();
     const letters = await deployed.deadLetters();
     expect(letters.map((letter) => [letter.function, letter.split, letter.position, letter.cause]).sort()).toEqual(
-      FUNCTIONS.map((name) => [name, split, position, "refused"]).sort(),
+      poisoned,
     );
     const listed = await shell.paste(shellBlock("docs/operations.md", "A poison record"));
     for (const name of FUNCTIONS) expect(listed).toContain(`dead-letters/${name}/`);
@@ -278,7 +281,10 @@ describe("the example on LocalStack", () => {
         expect({ gen, phase }).toEqual({ gen: 2, phase: "RUNNING" });
     }
     expect(await deployed.control()).toMatchObject({ gen: 2, maxGen: 2, phase: "RUNNING" });
-    expect((await deployed.deadLetters()).map((letter) => letter.function).sort()).toEqual([...FUNCTIONS].sort());
+    const letters = await deployed.deadLetters();
+    expect(letters.map((letter) => [letter.function, letter.split, letter.position, letter.cause]).sort()).toEqual(
+      poisoned,
+    );
   });
 
   it.each(REFUSALS)("says what to do about $what", async (refusal) => {
