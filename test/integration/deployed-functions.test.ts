@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, type MockInstance, test, vi } fr
 import { z } from "zod";
 import { describeApp } from "../../shared/app/app-description.ts";
 import { path, value } from "../../shared/control/conditional-write.ts";
+import { readControl } from "../../shared/control/control-steps.ts";
 import { createControlTable } from "../../shared/control/dynamodb/control-table.ts";
 import { DynamoDBControlStore } from "../../shared/control/dynamodb/dynamodb-control-store.ts";
 import { splitKey } from "../../shared/control/item-keys.ts";
@@ -484,6 +485,80 @@ describe("dead letters that are put back", () => {
   });
 });
 
+describe("a restore that is asked for with more than a checkpoint", () => {
+  const restore = lambdaRestoreHandler();
+
+  /** Until the coordinator that was woken has done, mappings coming to rest meanwhile. */
+  async function carried(payload: object) {
+    const settle = setInterval(() => settleMapping(), 50);
+    const answer = await restore(payload, LONG);
+    await api.idle();
+    clearInterval(settle);
+    settleMapping();
+    return answer;
+  }
+
+  test("(until) replays to there and stays, mapping off, until it is told to go on", async () => {
+    await coordinate({ checkpoint: true });
+    const { name, item: atCut } = await split();
+    await put([51, 52, 53]);
+    expect(await deliver(atCut.position)).toEqual({ batchItemFailures: [] });
+    const before = await counted(4);
+    const to = (await recordsAfter(atCut.position)).records[1]?.position ?? "";
+    const until = { counting: { [name]: to } };
+    expect(await carried({ until })).toMatchObject({ outcome: "requested" });
+    const held = { phase: "held", generation: 5, hold: { positions: until }, mappingsOff: ["counting"] };
+    expect(await restore({ status: true }, LONG)).toMatchObject(held);
+    // A run of its schedule leaves it there.
+    await coordinate();
+    expect(await restore({ status: true }, LONG)).toMatchObject(held);
+    expect(api.mappings.get("u-1")).toMatchObject({ State: "Disabled" });
+    expect((await split()).item).toMatchObject({ gen: 5, phase: "REPLAYING", position: to });
+    expect(await counted(5)).toBe(before - 1);
+    expect(await carried({ goOn: true })).toMatchObject({ outcome: "going-on" });
+    expect(await restore({ status: true }, LONG)).toMatchObject({ phase: "finished", generation: 5 });
+    expect(api.mappings.get("u-1")).toMatchObject({ State: "Enabled" });
+    expect(await counted(5)).toBe(before);
+    written();
+  });
+
+  test("(allowNonRestoredState) leaves the state of a function behind that the app no longer has, and not without", async () => {
+    await createStateTable(access(dynamodb.client()), "gone");
+    const functions = [...settings.app.functions, { name: "gone", source: "events", stateVersion: 1 }];
+    const tables = { control: "control", state: { counting: "counting", gone: "gone" } };
+    const wider = { ...settings, app: { ...settings.app, functions }, tables };
+    vi.stubEnv(SETTINGS_VARIABLE, JSON.stringify(wider));
+    const snapshot = lambdaSnapshotHandler();
+    const usual = api.handlers.get("shop-snapshot");
+    api.handlers.set("shop-snapshot", (payload) => snapshot(payload, LONG));
+    const saved = await lambdaCoordinatorHandler()({ savepoint: "wider" }, LONG);
+    expect(saved).toMatchObject({ checkpoint: { outcome: "completed" } });
+    vi.stubEnv(SETTINGS_VARIABLE, JSON.stringify(settings));
+    if (usual !== undefined) api.handlers.set("shop-snapshot", usual);
+
+    const before = await readControl(control);
+    for (const [payload, message] of [
+      [{ savepoint: "wider" }, /state of function gone, which the app does not have/],
+      [{ savepoint: "wider", allowNonRestoredStat: true }, /did you mean allowNonRestoredState\?/],
+      [
+        { savepoint: "wider", allowNonRestoredState: "yes" },
+        /allowNonRestoredState is "yes"; it must be true or false/,
+      ],
+      [{ savepint: "wider", allowNonRestoredState: true }, /did you mean savepoint\?/],
+    ] as const) {
+      expect(await carried(payload)).toEqual({
+        error: { kind: "fix-configuration", message: expect.stringMatching(message) },
+      });
+    }
+    expect(await readControl(control)).toEqual(before);
+    const allowed = { savepoint: "wider", allowNonRestoredState: true };
+    expect(await carried(allowed)).toMatchObject({ outcome: "requested", leftBehind: ["gone"] });
+    expect(await restore({ status: true }, LONG)).toMatchObject({ phase: "finished", generation: 6 });
+    expect(await counted(6)).toBe(await counted(5));
+    written();
+  });
+});
+
 describe("what a log shows of the users' data", () => {
   const errorsIn = (lines: readonly Record<string, unknown>[], message: string) =>
     lines.filter((line) => line.message === message).map(({ error }) => String(error));
@@ -519,12 +594,14 @@ describe("what a log shows of the users' data", () => {
 
 test("lines about checkpoints and restores say which", () => {
   const lines = (message: string) => logged.filter((line) => line.message === message);
-  expect(lines("checkpoint-completed").map(({ checkpoint }) => checkpoint)).toEqual([1, 3]);
+  expect(lines("checkpoint-completed").map(({ checkpoint }) => checkpoint)).toEqual([1, 3, 4, 5]);
   for (const message of ["restore-started", "restore-finished"]) {
     expect(lines(message), message).toMatchObject([
       { checkpoint: 1, generation: 2 },
       { checkpoint: 3, generation: 3 },
       { checkpoint: 1, generation: 4 },
+      { checkpoint: 4, generation: 5 },
+      { checkpoint: 5, generation: 6 },
     ]);
   }
 });
