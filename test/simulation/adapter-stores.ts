@@ -38,6 +38,8 @@ const STATE_TABLE = `state-${FUNCTION}`;
 
 /** Small pages, so that scans and lists are interleaved with writes. */
 const PAGE_ITEMS_MAX = 2;
+/** With two of older generations on one page often enough: they are deleted in a batch. */
+const STATE_PAGE_ITEMS_MAX = 3;
 
 /** How often a history's services make use of their leeway; drawn by its seed. */
 interface Habits {
@@ -99,7 +101,7 @@ export class AdapterStores implements WorldStores {
       }),
       state: new DynamoDBStateBackend({
         ...{ ...surroundings, client, tableOf: (name: string) => `state-${name}` },
-        pageItemsMax: PAGE_ITEMS_MAX,
+        pageItemsMax: STATE_PAGE_ITEMS_MAX,
       }),
       storage: new S3CheckpointStorage({ ...surroundings, ...place, client: clientOf(s3) }),
     };
