@@ -73,6 +73,11 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["outcome", "against a coordinator that stalled before its commit"],
     ["outcome", "against a restore at any of its calls"],
   ],
+  "the app's start is changed": [
+    ["start-from", "a split keeps the one that its checkpoint was taken with"],
+    ["start-from", "a split of a checkpoint in at-least-once mode keeps its own as well"],
+    ["start-from", "a split of a renamed function keeps the start of its old name"],
+  ],
   "a restore of 2 after 3, 4 were taken": [["outcome", "then latest is never 3 or 4"]],
   "old code beside new state versions": [
     ["state-versions", "fails the batch, writes nothing, counts no try"],

@@ -86,7 +86,7 @@ describe("a split with too many dead letters in a row", () => {
     const world = new TestWorld({ triesMax: 1, maxConsecutiveDeadLetters: 1 });
     world.split("s", "!!");
     await world.deliver("s", 1, 2);
-    const stopped = { type: "split-stopped", function: "log", split: "s", deadLetters: 1 };
+    const stopped = { type: "split-stopped", function: "log", split: "s", generation: 1, epoch: 0, deadLetters: 1 };
     expect(world.ofType("split-stopped")).toEqual([
       { ...stopped, position: at(2), error: expect.stringContaining("a key is required") },
     ]);

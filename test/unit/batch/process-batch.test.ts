@@ -69,7 +69,10 @@ describe("a batch tells", () => {
     expect(result).toMatchObject({ failedFrom: { position: at(2) }, position: at(1), folded: 1 });
     expect(result.error).toMatchObject({ kind: "fix-function", message: "Error: cannot fold s2" });
     expect(world.ofType("record-failed")).toEqual([
-      { type: "record-failed", ...PLACE, position: at(2), tries: 1, error: "Error: cannot fold s2" },
+      {
+        ...{ type: "record-failed", ...PLACE, generation: 1, epoch: 0 },
+        ...{ position: at(2), tries: 1, error: "Error: cannot fold s2" },
+      },
     ]);
   });
 

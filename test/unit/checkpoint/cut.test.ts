@@ -114,7 +114,13 @@ describe("the cut", () => {
     world.held.set("s1", []);
     expect(await takeCut(run())).toMatchObject([{}, { position: at(2), holes: [{ cause: "dropped" }] }]);
     const hole = { cause: "dropped", after: at(1), to: at(2) };
-    expect(world.events).toContainEqual({ type: "hole", ...place("s1"), hole });
+    expect(world.events).toContainEqual({
+      type: "hole",
+      ...place("s1"),
+      generation: 1,
+      epoch: expect.any(Number),
+      hole,
+    });
   });
 
   test("gives a split that is born for it its function's start", async () => {

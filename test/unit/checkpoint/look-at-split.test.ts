@@ -110,7 +110,7 @@ describe("a look at a split in which records may have come and expired unseen", 
     const noted = await lookAtSplit(resourcesOf(seen, { ...NOTHING, ended: true }, RETENTION_MS), PLACE, read);
     const hole = { cause: "expired", after: at(1) };
     expect(noted).toMatchObject({ ended: true, freshAt: seen.clock.ms, holes: [hole] });
-    expect(seen.ofType("hole")).toEqual([{ type: "hole", ...PLACE, hole }]);
+    expect(seen.ofType("hole")).toEqual([{ type: "hole", ...PLACE, generation: 1, epoch: 0, hole }]);
   });
 
   test("cannot be one of redriven letters, which do not expire", async () => {
