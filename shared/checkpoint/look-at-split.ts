@@ -3,7 +3,8 @@
  * closed ones, and measures the lag. It saves a later alarm, never a checkpoint: a source out of reach is told to the
  * observer, and the checkpoint goes on without the look.
  *
- * Invariant: a look keeps a split fresh only while nothing that came since it was fresh can have expired unseen ◆.
+ * Invariant: a look keeps a split fresh only while nothing that came since it was fresh can have expired by the time that it
+ * was answered ◆.
  */
 import type { AppResources } from "../app/app-resources.ts";
 import { EXPIRY_MARGIN_MS } from "../control/begin.ts";
@@ -20,23 +21,23 @@ import type { Source } from "../source/source.ts";
 export async function lookAtSplit(resources: AppResources, place: SplitPlace, read: Split): Promise<Split> {
   const { clock, control, observe } = resources;
   if (read.ended === true) return read;
-  // Nothing that arrives while the source answers may count as seen.
-  const nowMs = clock.now();
+  // Nothing that arrives while the source answers counts as seen, and whatever has expired by then may have been missed.
+  const askedAtMs = clock.now();
   const look = await asked(resources, place, ({ reader }) => reader.look(place.split, read.position));
   if (look === undefined) return read;
   if (!look.holdsRecords || look.firstArrivalTimeMs !== undefined) {
-    const milliseconds = look.holdsRecords ? Math.max(0, nowMs - (look.firstArrivalTimeMs ?? nowMs)) : 0;
+    const milliseconds = look.holdsRecords ? Math.max(0, askedAtMs - (look.firstArrivalTimeMs ?? askedAtMs)) : 0;
     observe({ type: "lag", ...place, milliseconds });
   }
   if (look.holdsRecords || !isClean(read)) return read;
-  if (!(await mayHaveMissed(resources, place, read, nowMs))) {
-    return (await noteLook(control, place, { read, nowMs, ended: look.ended })) ?? read;
+  if (!(await mayHaveMissed(resources, place, read, clock.now()))) {
+    return (await noteLook(control, place, { read, nowMs: askedAtMs, ended: look.ended })) ?? read;
   }
   // The next batch notes it. After the end there is none.
   if (!look.ended) return read;
   const hole = expiredHole({ after: read.position });
   const holes = await spillHoles(control, place, read, [...read.holes, hole]);
-  const noted = await noteLook(control, place, { read, nowMs, ended: true, holes });
+  const noted = await noteLook(control, place, { read, nowMs: askedAtMs, ended: true, holes });
   if (noted !== undefined) observe({ type: "hole", ...place, epoch: noted.epoch, generation: noted.gen, hole });
   return noted ?? read;
 }

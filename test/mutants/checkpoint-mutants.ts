@@ -100,13 +100,27 @@ export const checkpointMutants: readonly Mutant[] = [
   {
     name: "late-look-keeps-fresh",
     breaks: "a look at a quiet split keeps it fresh, however long nobody had looked before",
-    rule: "◆ A look that comes later than the retention after `freshAt` does not count",
+    rule: "◆ A look that is answered later than the retention after `freshAt` does not count",
     world: "ports",
     edits: [
       inFile(
         "shared/checkpoint/look-at-split.ts",
-        "if (!(await mayHaveMissed(resources, place, read, nowMs))) {",
-        "if (!(await mayHaveMissed(resources, place, read, nowMs)) || read !== undefined) {",
+        "if (!(await mayHaveMissed(resources, place, read, clock.now()))) {",
+        "if (!(await mayHaveMissed(resources, place, read, clock.now())) || read !== undefined) {",
+      ),
+    ],
+  },
+  {
+    name: "look-judged-when-asked-for",
+    breaks: "a look keeps a quiet split fresh whatever has expired until it was answered",
+    rule: "Not when it is asked for:",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [
+      inFile(
+        "shared/checkpoint/look-at-split.ts",
+        "mayHaveMissed(resources, place, read, clock.now())",
+        "mayHaveMissed(resources, place, read, askedAtMs)",
       ),
     ],
   },

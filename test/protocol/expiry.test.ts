@@ -127,6 +127,28 @@ describe("records come and expire unseen, and then the coordinator looks", () =>
     await expectPromise(world);
   });
 
+  it("finding nothing by the time that it is answered, though what came was there when it was asked for: the same", async () => {
+    const world = hourly("abcab");
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 20);
+    const { look } = world.source.reader;
+    const late: typeof look = (...asked) => {
+      moveTo(world, 40);
+      return look(...asked);
+    };
+    Object.assign(world.source.reader, { look: late });
+    // It outlasts its time.
+    await world.coordinate({ request: {} });
+    Object.assign(world.source.reader, { look });
+    world.split("s", "c");
+    Object.assign(world.source.splits.get("s") ?? {}, { arrivalTimeMs: () => world.clock.ms, trimmedTo: 5 });
+    await world.deliver("s", 6, 6);
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: at(2), before: at(6) }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
   it("finding the split's end: the look notes the hole, which reaches to the end", async () => {
     const world = await looked({ ended: true });
     const hole = { cause: "expired", after: at(2) };
