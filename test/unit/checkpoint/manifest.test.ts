@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { deletedMarkerOf, encodeManifest, totalsOf } from "../../../shared/checkpoint/manifest.ts";
-import { parseCheckpointObject, parseManifest } from "../../../shared/checkpoint/parse-manifest.ts";
+import { parseCheckpointObject, parseManifest, readManifest } from "../../../shared/checkpoint/parse-manifest.ts";
+import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
 
 const golden = await readFile(new URL("../../golden/manifest-format-1.json", import.meta.url), "utf8");
 const AT = "2026-02-01T00:00:00.000Z";
@@ -118,6 +119,13 @@ describe("a manifest", () => {
         expect(() => parseCheckpointObject(JSON.stringify({ ...marker, ...flaw }), PLACE)).toThrow("is not a");
       }
     }
+  });
+
+  test("that is not there is refused, saying where it should be", async () => {
+    const reading = readManifest(new MemoryCheckpointStorage(), PLACE);
+    await expect(reading).rejects.toMatchObject({
+      ...{ kind: "choose-another-checkpoint", message: expect.stringContaining("no manifest at chk-0000000007/") },
+    });
   });
 
   test("leaves a marker that keeps its positions only where they are asked for", () => {

@@ -1,6 +1,6 @@
 /** A checkpoint's snapshot by workers, and what its manifest says of it. */
 import { describe, expect, test } from "vitest";
-import { readManifest } from "../../../shared/checkpoint/parse-manifest.ts";
+import { readCheckpointObject, readManifest } from "../../../shared/checkpoint/parse-manifest.ts";
 import { runSnapshotWork } from "../../../shared/checkpoint/snapshot-work.ts";
 import type { SnapshotWork, WorkAnswer, WorkRequest } from "../../../shared/checkpoint/work.ts";
 import { HOUR_MS, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
@@ -44,9 +44,12 @@ describe("a snapshot by workers", () => {
   });
 
   test("gives no slice out any more once one has failed", async () => {
-    const { report, asked } = await byWorkers(await folded(), [{ outcome: "image-gone", reason: "it is gone" }]);
+    const world = await folded();
+    const { report, asked } = await byWorkers(world, [{ outcome: "image-gone", reason: "it is gone" }]);
     expect(report).toEqual({ outcome: "aborted", checkpoint: 1, reason: "it is gone" });
     expect(asked).toHaveLength(1);
+    const marker = await readCheckpointObject(world.stores.storage, { app: "test-app", n: 1 });
+    expect(marker?.object).toMatchObject({ kind: "aborted", reason: "it is gone" });
   });
 
   test("is given up at the checkpoint's timeout", async () => {

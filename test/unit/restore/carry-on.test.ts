@@ -261,10 +261,25 @@ describe("the parts of a request", () => {
     expect(await check(world.clock.ms + 1)).toEqual({ outcome: "superseded" });
   });
 
-  test("of a checkpoint whose splits were not all read are looked for in the source", async () => {
-    const { world, stretch } = await asked();
+  test("say nothing of a split of which nothing was ever read, whatever the source has lost of it", async () => {
+    const { world } = await asked();
     await world.stores.control.update(splitKey("log", "u"), { conditions: [], set: [[path("attempt"), value(0)]] });
     world.split("u", "ab", { trimmedTo: 1 });
-    expect(await stretch()).toMatchObject({ files: 2 });
+    await world.stores.control.update(CONTROL_KEY, { conditions: [], remove: [path("requested")] });
+    await world.checkpoint();
+    expect(await world.itemOf("u")).toMatchObject({ position: "" });
+    expect(await world.ask({ checkpoint: 1 })).toMatchObject({ outcome: "requested" });
+  });
+
+  test("ask for a split that another restore has put back to its beginning, as far as it was read before", async () => {
+    const world = await taken();
+    await world.request();
+    const process = world.start(({ step }) => (/^begin/.test(step) ? "dies before" : undefined));
+    await settled(world.carryOn({ process }));
+    expect(await world.itemOf("t")).toMatchObject({ position: "", attemptedTo: "", until: at(1) });
+    (world.source.splits.get("t") as { trimmedTo: number }).trimmedTo = 1;
+    await expect(world.ask({ checkpoint: 1, ...LATER })).rejects.toThrow(
+      /cannot read split t again from its beginning/,
+    );
   });
 });
