@@ -22,17 +22,22 @@ let needsService = false;
 
 /** Those that were registered since it was last asked. */
 export function registered(file: string): RegisteredTest[] {
-  return tests.splice(0).map(({ name, run }, index) => ({ id: `${file} ${index + 1}: ${name}`, file, run }));
+  const ours = tests.splice(0);
+  if (needsService) ours.length = 0;
+  needsService = false;
+  return ours.map(({ name, run }, index) => ({ id: `${file} ${index + 1}: ${name}`, file, run }));
 }
 
 export const describe = Object.assign(
   (title: string, body: () => void): void => {
     const before = tests.length;
+    const outer = needsService;
+    needsService = false;
     titles.push(title);
     body();
     titles.pop();
     if (needsService) tests.length = before;
-    needsService = false;
+    needsService = outer;
   },
   { each: eachOf((title, body) => describe(title, body)) },
 );
@@ -46,7 +51,7 @@ export const it = Object.assign(
 
 export { it as test };
 
-/** What starts a service takes too long: the tests beside it are left out. */
+/** What starts a service takes too long: the tests of its block, or of its file, are left out. */
 export function beforeAll(): void {
   needsService = true;
 }
