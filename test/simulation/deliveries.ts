@@ -37,16 +37,17 @@ export class Deliveries {
     return this.#all.map(({ cursor, busy }) => `${cursor}${busy?.dead === false ? busy.name : ""}`).join();
   }
 
-  /** Some split is not yet delivered to its end by the first mapping. */
+  /** Some split is not yet delivered to its end; by the first mapping, as another only repeats what that has brought. */
   get areBehind(): boolean {
     return this.#all.some(({ cursor, mapping, split }) => mapping === 0 && cursor < split.events.length);
   }
 
-  /** By the first mapping alone: another only repeats what that brings. @returns whether there was anything */
+  /** @returns whether there was anything to deliver for the first mapping */
   deliverAll(): boolean {
     let any = false;
     for (const delivery of this.#all) {
-      if (delivery.mapping === 0 && this.#deliver(delivery)) any = true;
+      const delivers = this.#deliver(delivery);
+      any ||= delivers && delivery.mapping === 0;
     }
     return any;
   }
