@@ -55,11 +55,13 @@ const ROUNDS_MAX = 400;
 /** Virtual time: who sleeps moves it on. What is planned for the sleeps runs meanwhile, one piece a sleep. */
 export class ManualClock implements Clock {
   ms = START_MS;
+  readonly slept: number[] = [];
   readonly planned: (() => Promise<unknown>)[] = [];
   now(): number {
     return this.ms;
   }
   async sleep(ms: number): Promise<void> {
+    this.slept.push(ms);
     this.ms += ms;
     await this.planned.shift()?.();
   }

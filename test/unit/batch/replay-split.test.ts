@@ -3,21 +3,12 @@ import { describe, expect, test } from "vitest";
 import { REPLAY_BATCH_RECORDS, type ReplayRequest, replaySplit } from "../../../shared/batch/replay-split.ts";
 import { flipSplit, setReplaying } from "../../../shared/control/split-steps.ts";
 import type { ReadPage, Source } from "../../../shared/source/source.ts";
-import { at, HOUR_MS, ManualClock, numberAt, TestWorld } from "../../support/test-world.ts";
+import { at, HOUR_MS, numberAt, TestWorld } from "../../support/test-world.ts";
 
 const GENERATION = 2;
 const PLACE = { function: "log", split: "s" };
 
-class PatientClock extends ManualClock {
-  readonly slept: number[] = [];
-  override async sleep(ms: number): Promise<void> {
-    this.slept.push(ms);
-    await super.sleep(ms);
-  }
-}
-
 class ReplayWorld extends TestWorld {
-  override readonly clock = new PatientClock();
   readonly asked: Parameters<Source["reader"]["read"]>[0][] = [];
   pages = 0;
   lookedForMore = 0;

@@ -18,14 +18,6 @@ import {
 
 const PLACE = { function: "log", generation: 1 };
 
-class PatientClock extends ManualClock {
-  readonly slept: number[] = [];
-  override sleep(ms: number): Promise<void> {
-    this.slept.push(ms);
-    return super.sleep(ms);
-  }
-}
-
 /** Delivers records 2 to `to` of s, and does `meanwhile` once their first state is about to be written. */
 async function raced(world: TestWorld, to: number, meanwhile: () => Promise<unknown>, options: DeliverOptions = {}) {
   const process = world.start();
@@ -95,7 +87,7 @@ describe("a key that another writer was faster with", () => {
         return false;
       }
     }
-    const clock = new PatientClock();
+    const clock = new ManualClock();
     const resources = {
       ...world.engine().resources,
       ...{ state: new Contended(), clock },

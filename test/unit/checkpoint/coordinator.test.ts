@@ -14,7 +14,8 @@ import { CONTROL_KEY, snapshotPartition, splitKey } from "../../../shared/contro
 import { readSplit } from "../../../shared/control/split-steps.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
-import { at, CheckpointWorld, FUNCTION, failing, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { at, CheckpointWorld, FUNCTION, failing } from "./checkpoint-world.ts";
 
 const place = (split: string) => ({ function: FUNCTION, split });
 const MINUTE = 60_000;

@@ -19,7 +19,8 @@ import { cutKey, snapshotPartition, splitKey } from "../../../shared/control/ite
 import type { Split } from "../../../shared/control/split.ts";
 import { readSplit } from "../../../shared/control/split-steps.ts";
 import type { SourceReader } from "../../../shared/source/source.ts";
-import { at, CheckpointWorld, FUNCTION, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { at, CheckpointWorld, FUNCTION } from "./checkpoint-world.ts";
 
 const place = (split: string) => ({ function: FUNCTION, split });
 

@@ -5,7 +5,8 @@ import type { CheckpointRecord, Control } from "../../../shared/control/control.
 import { ensureControl, readControl, triggerCheckpoint } from "../../../shared/control/control-steps.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
-import { CheckpointWorld, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { CheckpointWorld } from "./checkpoint-world.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";
 const COMMON = {

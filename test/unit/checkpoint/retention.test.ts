@@ -9,7 +9,8 @@ import { ensureControl, pinCheckpoint, readControl } from "../../../shared/contr
 import { CONTROL_KEY } from "../../../shared/control/item-keys.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
-import { CheckpointWorld, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { CheckpointWorld } from "./checkpoint-world.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";
 const split = { split: "s", position: "1", freshAt: AT, ended: false, holes: [] };

@@ -9,7 +9,8 @@ import { runSnapshotWork } from "../../../shared/checkpoint/snapshot-work.ts";
 import type { CheckpointRecord, Control } from "../../../shared/control/control.ts";
 import { ensureControl, readControl, startSnapshot, triggerCheckpoint } from "../../../shared/control/control-steps.ts";
 import { ABSENT, type StateItem } from "../../../shared/state/state-item.ts";
-import { CheckpointWorld, FUNCTION, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { CheckpointWorld, FUNCTION } from "./checkpoint-world.ts";
 
 const PLACE = { checkpoint: 1, function: FUNCTION, slice: 0 };
 const item = (key: string, more: Partial<StateItem> = {}): StateItem => ({

@@ -6,7 +6,8 @@ import { removeTombstones } from "../../../shared/checkpoint/sweep.ts";
 import type { Control } from "../../../shared/control/control.ts";
 import { ABSENT, type StateItem } from "../../../shared/state/state-item.ts";
 import { manifestPath } from "../../../shared/storage/object-paths.ts";
-import { at, CheckpointWorld, FUNCTION, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { at, CheckpointWorld, FUNCTION } from "./checkpoint-world.ts";
 
 const tombstone = (key: string, position = 1): StateItem => ({
   ...{ key, generation: 1, v: `v-${key}`, epoch: 0, applied: { s: at(position) }, state: ABSENT },

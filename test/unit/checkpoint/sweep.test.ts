@@ -13,7 +13,8 @@ import { createStateTable } from "../../../shared/state/dynamodb/state-table.ts"
 import { HeapStateBackend } from "../../../shared/state/heap/heap-state-backend.ts";
 import type { StateBackend, StateScope } from "../../../shared/state/state-backend.ts";
 import { access, newTableName, startDynamoDB, type TestDynamoDB } from "../../support/dynalite.ts";
-import { CheckpointWorld, FUNCTION, overriding } from "./checkpoint-world.ts";
+import { overriding } from "../../support/overriding.ts";
+import { CheckpointWorld, FUNCTION } from "./checkpoint-world.ts";
 
 type Stores = Pick<AppResources, "control" | "state">;
 type Cursor = Parameters<StateBackend["removeOlderGenerations"]>[2];

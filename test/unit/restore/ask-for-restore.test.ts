@@ -7,6 +7,7 @@ import { askForRestore, carryOnRequest, goOnWithRestore } from "../../../shared/
 import type { RestoreChoice } from "../../../shared/restore/restore.ts";
 import { restoreStatus } from "../../../shared/restore/status.ts";
 import type { FaultyProcess } from "../../support/faulty-stores.ts";
+import { overriding } from "../../support/overriding.ts";
 import { HOUR_MS, TestWorld } from "../../support/test-world.ts";
 
 /** Two checkpoints of two keys. */
@@ -155,15 +156,10 @@ describe("asking for a restore", () => {
     const world = await taken();
     let tries = 0;
     const { control } = world.stores;
-    const refusing = new Proxy(control, {
-      get: (target, name) => {
-        if (name !== "update") return Reflect.get(target, name).bind(target);
-        return async (...given: Parameters<typeof control.update>) => {
-          if (given[1].set?.some(([[one]]) => one === "requested") !== true) return control.update(...given);
-          tries += 1;
-          return { applied: false };
-        };
-      },
+    const refusing = overriding(control, "update", async (...given) => {
+      if (given[1].set?.some(([[one]]) => one === "requested") !== true) return control.update(...given);
+      tries += 1;
+      return { applied: false };
     });
     const process = world.start();
     const resources = { ...world.resources(process), control: refusing };

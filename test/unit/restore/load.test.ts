@@ -11,6 +11,7 @@ import { recordChecked } from "../../../shared/restore/restore.ts";
 import { restoredFunctions } from "../../../shared/restore/restored-functions.ts";
 import { restoreStatus } from "../../../shared/restore/status.ts";
 import type { FaultyProcess } from "../../support/faulty-stores.ts";
+import { overriding } from "../../support/overriding.ts";
 import { HOUR_MS, TestWorld } from "../../support/test-world.ts";
 
 /** A restore of checkpoint 1 into generation 2 is recorded: three parts of a key or two. */
@@ -274,15 +275,10 @@ describe("recording a restore", () => {
     await world.carryOn();
     let tries = 0;
     const { control } = world.stores;
-    const refusing = new Proxy(control, {
-      get: (target, name) => {
-        if (name !== "update") return Reflect.get(target, name).bind(target);
-        return async (...given: Parameters<typeof control.update>) => {
-          if (given[1].set?.some(([[one]]) => one === "maxGen") !== true) return control.update(...given);
-          tries += 1;
-          return { applied: false };
-        };
-      },
+    const refusing = overriding(control, "update", async (...given) => {
+      if (given[1].set?.some(([[one]]) => one === "maxGen") !== true) return control.update(...given);
+      tries += 1;
+      return { applied: false };
     });
     const checked = { files: 0, keys: 0, bytes: 0, splits: 0, functions: {}, startEmpty: [], leftBehind: [] };
     const resources = { ...carrier().resources, control: refusing };

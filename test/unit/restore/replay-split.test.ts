@@ -8,18 +8,9 @@ import type { Carrier } from "../../../shared/restore/carrier.ts";
 import type { ReplayRequest } from "../../../shared/restore/replay-invoker.ts";
 import { replaySplit } from "../../../shared/restore/replay-split.ts";
 import type { FaultyProcess } from "../../support/faulty-stores.ts";
-import { at, HOUR_MS, ManualClock, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
-
-class PatientClock extends ManualClock {
-  readonly slept: number[] = [];
-  override sleep(ms: number): Promise<void> {
-    this.slept.push(ms);
-    return super.sleep(ms);
-  }
-}
+import { at, HOUR_MS, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
 
 class ReplayedWorld extends TestWorld {
-  override readonly clock = new PatientClock();
   readonly asked: ReplayRequest[] = [];
 
   /** With the middle of every jitter. */

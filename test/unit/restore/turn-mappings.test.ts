@@ -3,19 +3,7 @@ import type { Control } from "../../../shared/control/control.ts";
 import type { Carrier } from "../../../shared/restore/carrier.ts";
 import type { EventSourceMappings, MappingLook } from "../../../shared/restore/event-source-mappings.ts";
 import { CARRIER_MS_MAX, disableMappings, enableMappings } from "../../../shared/restore/turn-mappings.ts";
-import { ManualClock, MINUTE_MS, TestWorld } from "../../support/test-world.ts";
-
-class PatientClock extends ManualClock {
-  readonly slept: number[] = [];
-  override sleep(ms: number): Promise<void> {
-    this.slept.push(ms);
-    return super.sleep(ms);
-  }
-}
-
-class MappedWorld extends TestWorld {
-  override readonly clock = new PatientClock();
-}
+import { MINUTE_MS, TestWorld } from "../../support/test-world.ts";
 
 /** As the test sets them; one that is turned is settled after so many looks. */
 class Mappings implements EventSourceMappings {
@@ -49,8 +37,8 @@ class Mappings implements EventSourceMappings {
 }
 
 /** A restore that is recorded. */
-async function restoring(): Promise<MappedWorld> {
-  const world = new MappedWorld();
+async function restoring(): Promise<TestWorld> {
+  const world = new TestWorld();
   world.split("s", "aa");
   await world.deliver("s", 1, 1);
   await world.checkpoint();
@@ -60,7 +48,7 @@ async function restoring(): Promise<MappedWorld> {
 }
 
 async function disabled(
-  world: MappedWorld,
+  world: TestWorld,
   mappings: Mappings | undefined,
   { forMs = 60 * MINUTE_MS, token = "", process = world.main } = {},
 ) {
@@ -72,7 +60,7 @@ async function disabled(
   return disableMappings(carrier as unknown as Carrier);
 }
 
-const owed = async (world: MappedWorld) => Object.keys((await world.control()).mappingsOff ?? {});
+const owed = async (world: TestWorld) => Object.keys((await world.control()).mappingsOff ?? {});
 
 describe("a restore that begins", () => {
   test("turns off what is on, and leaves what is off or gone to whoever that was", async () => {
