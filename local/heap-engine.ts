@@ -1,6 +1,7 @@
 /** The engine on a heap: in a process of its own, which may be killed and is started again, or in the caller's. */
 import path from "node:path";
 import { describeApp } from "../shared/app/app-description.ts";
+import { sourceUrls } from "../shared/app/source-options.ts";
 import { systemClock } from "../shared/environment.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
@@ -34,7 +35,7 @@ const coreOptions = ({ batchRecords, batchWindowMs, invocationMs, pauses }: Star
 async function startInProcess(options: StartedOptions): Promise<Engine> {
   const startedAtMs = systemClock.now();
   const app = options.app ?? (await loadApp(options.appModule ?? ""));
-  let settings = workerSettings({ app: describeApp(app), sources: app.sources ?? {} }, options, PLACE);
+  let settings = workerSettings({ app: describeApp(app), sources: sourceUrls(app) }, options, PLACE);
   const heap = await HeapCore.start(app, settings, coreOptions(options), options.observe);
   options.home_.writeSettings(homeSettings(settings, options, options.appModule));
   const { core } = heap;
@@ -63,7 +64,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
     async redeploy(appModule) {
       const next = await loadApp(appModule);
       settings = workerSettings(
-        { app: describeApp(next), sources: next.sources ?? {} },
+        { app: describeApp(next), sources: sourceUrls(next) },
         { ...options, appModule },
         PLACE,
       );

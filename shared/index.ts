@@ -6,6 +6,7 @@ export type {
   CheckpointingOptions,
   DeadLetterOptions,
   FunctionBinding,
+  SourceOptions,
 } from "./app/define-app.ts";
 export { defineApp } from "./app/define-app.ts";
 export type { ErrorKind } from "./errors.ts";

@@ -1,6 +1,7 @@
 /** The process that holds a heap engine: its supervisor calls the engine's methods, and starts it again when it dies. */
 import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
+import { sourceUrls } from "../../shared/app/source-options.ts";
 import { HeapCore, type HeapCoreOptions } from "../heap-core.ts";
 import { loadApp } from "../load-app.ts";
 import { sendError } from "./sent-error.ts";
@@ -16,7 +17,7 @@ function say(message: WorkerSays): void {
 async function begin(message: SupervisorSays & { readonly type: "load" | "open" }): Promise<void> {
   if (message.type === "load") {
     app = await loadApp(message.appModule);
-    say({ type: "loaded", app: describeApp(app), sources: app.sources ?? {} });
+    say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
     return;
   }
   if (app === undefined) throw new Error("The worker was opened before it was loaded.");

@@ -4,6 +4,7 @@
  */
 import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
+import { sourceUrls } from "../../shared/app/source-options.ts";
 import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
 import { loadApp } from "../load-app.ts";
@@ -23,7 +24,7 @@ function say(message: WorkerSays): void {
 
 async function load(appModule: string): Promise<void> {
   app = await loadApp(appModule);
-  say({ type: "loaded", app: describeApp(app), sources: app.sources ?? {} });
+  say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
 }
 
 async function open(settings: WorkerSettings): Promise<void> {

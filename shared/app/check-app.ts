@@ -79,7 +79,7 @@ function checkSources(given: unknown, bindings: readonly CheckedBinding[]): void
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw new TidemarkError(
       "fix-configuration",
-      `The app's sources are ${show(given)}; they must be an object of places by the names of sources: { ${JSON.stringify(read[0])}: "data/*.jsonl" }. ${wayOut}`,
+      `The app's sources are ${show(given)}; they must be an object of places, or of options, by the names of sources: { ${JSON.stringify(read[0])}: "data/*.jsonl" }. ${wayOut}`,
     );
   }
   for (const [name, place] of Object.entries(given)) {
@@ -90,13 +90,31 @@ function checkSources(given: unknown, bindings: readonly CheckedBinding[]): void
         `sources names ${show(name)}, which no function reads. ${wayOut} ${nearest === undefined ? "Remove it." : `Did you mean ${nearest}?`}`,
       );
     }
-    if (typeof place !== "string" || place === "") {
-      throw new TidemarkError(
-        "fix-configuration",
-        `sources[${show(name)}] is ${show(place)}; it must be a path or glob of files ("data/*.jsonl") or "kinesis:STREAM". Give one, or leave it out and pass --source.`,
-      );
-    }
+    checkSource(`sources[${show(name)}]`, place);
   }
+}
+
+function checkSource(what: string, given: unknown): void {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    checkUrl(what, given);
+    return;
+  }
+  checkOptions(what, given, ["url", "integers"]);
+  const { url, integers } = given;
+  if (url !== undefined) checkUrl(`${what}.url`, url);
+  if (integers === undefined || integers === "exact" || integers === "text" || integers === "refuse") return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `${what}.integers is ${show(integers)}; it must be "exact" (integers beyond 2^53 are BigInts), "text" (they are text) or "refuse" (their records are dead letters). Give one of them, or leave it out for "exact".`,
+  );
+}
+
+function checkUrl(what: string, given: unknown): void {
+  if (typeof given === "string" && given !== "") return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `${what} is ${show(given)}; it must be a path or glob of files ("data/*.jsonl") or "kinesis:STREAM". Give one, or leave it out and pass --source.`,
+  );
 }
 
 function checkCheckpointing(given: unknown): void {

@@ -2,8 +2,9 @@
 import type { CheckpointingMode } from "../control/control.ts";
 import type { FunctionDefinition } from "../function/define-function.ts";
 import { checkApp } from "./check-app.ts";
+import type { SourceOptions } from "./source-options.ts";
 
-export type { CheckpointingMode };
+export type { CheckpointingMode, SourceOptions };
 
 export interface CheckpointingOptions {
   /** Time between the starts of two checkpoints, in ms. @default none - periodic checkpoints are off, as in Flink */
@@ -38,10 +39,11 @@ export interface AppDefinition {
   /** At least one, each of another name. */
   readonly functions: readonly FunctionBinding[];
   /**
-   * Where `tidemark run` reads each source, by name: a path or glob of files relative to the app module
-   * (`"data/*.jsonl"`), or `kinesis:STREAM`. `--source` overrides it; a deployment binds its own streams.
+   * The sources by name: where `tidemark run` reads each (a path or glob of files relative to the app module,
+   * `"data/*.jsonl"`, or `kinesis:STREAM`), or its options: `{ url: "data/*.jsonl", integers: "text" }`. Where a source is
+   * read is overridden by `--source`, and by a deployment's own streams; how its records are decoded is said here alone.
    */
-  readonly sources?: { readonly [source: string]: string };
+  readonly sources?: { readonly [source: string]: string | SourceOptions };
   /** @default {} - no periodic checkpoints */
   readonly checkpointing?: CheckpointingOptions;
   readonly deadLetters?: DeadLetterOptions;
@@ -65,12 +67,19 @@ export function defineApp(options: AppDefinition): AppDefinition {
   const app = {
     ...options,
     functions: Object.freeze(options.functions.map((binding) => Object.freeze({ ...binding }))),
-    ...(options.sources === undefined ? {} : { sources: Object.freeze({ ...options.sources }) }),
+    ...(options.sources === undefined ? {} : { sources: frozenSources(options.sources) }),
     ...(options.checkpointing === undefined ? {} : { checkpointing: Object.freeze({ ...options.checkpointing }) }),
     ...(options.deadLetters === undefined ? {} : { deadLetters: Object.freeze({ ...options.deadLetters }) }),
   };
   Object.defineProperty(app, CHECKED_APP, { value: true });
   return Object.freeze(app);
+}
+
+function frozenSources(sources: NonNullable<AppDefinition["sources"]>): NonNullable<AppDefinition["sources"]> {
+  const frozen = Object.entries(sources).map(([name, source]) => {
+    return [name, typeof source === "string" ? source : Object.freeze({ ...source })] as const;
+  });
+  return Object.freeze(Object.fromEntries(frozen));
 }
 
 /** Whether a value (what a loaded module exports) came from {@link defineApp}, of any copy of this module. */

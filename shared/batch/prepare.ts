@@ -11,6 +11,7 @@ import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
 import { type KeyNamer, plainKey } from "../function/name-key.ts";
 import { validateEvent } from "../function/validate-event.ts";
+import type { Decoding } from "../source/decoding.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
 
@@ -26,6 +27,7 @@ export interface PrepareScope {
   // biome-ignore lint/suspicious/noExplicitAny: the runtime folds functions of any event and state
   readonly definition: FunctionDefinition<any, any>;
   readonly events: SourceEvents;
+  readonly decoding: Decoding;
   readonly split: string;
   readonly replay: boolean;
   readonly nameKey: KeyNamer;
@@ -90,7 +92,7 @@ export class PreparedBatch {
     const { replay } = this.#scope;
     const { arrivalTimeMs } = record;
     if (arrivalTimeMs === undefined) return { key, split, position, replay };
-    return { key, split, position, eventTimeMs: arrivalTimeMs, replay };
+    return { key, split, position, arrivalTimeMs, replay };
   }
 
   /** @throws what `checkKey` throws; nothing was added then */
@@ -139,7 +141,7 @@ function prepareRecord(scope: PrepareScope, batch: PreparedBatch, record: Source
   if (scope.passedOver?.has(record.position)) return batch.addNoEvent({ kind: "dropped", record });
   let raw: unknown;
   try {
-    raw = scope.events.decode(record);
+    raw = scope.events.decode(record, scope.decoding);
   } catch (thrown) {
     return batch.addNoEvent({ kind: "refused", record, error: unreadable(scope, thrown) });
   }

@@ -16,6 +16,7 @@ import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
 import { describeThrown, invariant, TidemarkError } from "../errors.ts";
 import { plainKey } from "../function/name-key.ts";
 import { stateVersionOf } from "../function/upgrade-image.ts";
+import { DEFAULT_DECODING } from "../source/decoding.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
@@ -221,6 +222,7 @@ class Batch {
       {
         definition: this.#engine.definition,
         events: this.#engine.source.events,
+        decoding: this.#engine.decoding ?? DEFAULT_DECODING,
         split: this.#place.split,
         replay: this.#request.role.phase === "REPLAYING",
         nameKey: this.#engine.resources.nameKey ?? plainKey,

@@ -24,9 +24,10 @@ interface RedriveEventRecord {
 export function redriveEvents(original: SourceEvents): SourceEvents {
   return {
     parse,
-    decode(record): unknown {
+    decode(record, decoding): unknown {
       const letter = record.payload as RedriveLetter;
-      return original.decode({ ...record, position: letter.position, payload: original.undump(letter.record) });
+      const payload = original.undump(letter.record);
+      return original.decode({ ...record, position: letter.position, payload }, decoding);
     },
     dump: (record) => record.payload as RedriveLetter,
     undump: (dumped) => dumped,

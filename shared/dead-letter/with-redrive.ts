@@ -47,7 +47,8 @@ function bothEvents(source: SourceEvents, redrive: SourceEvents): SourceEvents {
       const { split, records } = redrive.parse(event);
       return { split, records: records.map(wrap) };
     },
-    decode: (record) => (isRedriven(record) ? redrive.decode(unwrap(record)) : source.decode(record)),
+    decode: (record, decoding) =>
+      isRedriven(record) ? redrive.decode(unwrap(record), decoding) : source.decode(record, decoding),
     dump: (record) => (isRedriven(record) ? redrive.dump(unwrap(record)) : source.dump(record)),
     undump: (dumped) => source.undump(dumped),
     toEvent: ({ split, records }) =>

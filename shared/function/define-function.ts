@@ -8,8 +8,11 @@ export interface EventContext {
   readonly key: string;
   readonly split: string;
   readonly position: Position;
-  /** When the source received the event, in ms since 1970; absent where the source does not say (files). */
-  readonly eventTimeMs?: number;
+  /**
+   * When the source received the event, in ms since 1970; absent where the source does not say (files). When it happened is
+   * known to the event alone.
+   */
+  readonly arrivalTimeMs?: number;
   /** True while a restore replays the source. Outputs to the outside should be left out then. */
   readonly replay: boolean;
 }

@@ -4,6 +4,7 @@
  */
 import type { AppResources } from "../app/app-resources.ts";
 import type { AppDefinition } from "../app/define-app.ts";
+import { decodingOf } from "../app/source-options.ts";
 import { type BatchEngine, processBatch } from "../batch/process-batch.ts";
 import { replaySplit } from "../batch/replay-split.ts";
 import { StateCache } from "../batch/state-cache.ts";
@@ -78,15 +79,21 @@ export function createFunctionHandler(
   resources: AppResources,
   { cacheItems = true }: HandlerOptions = {},
 ): FunctionHandler {
-  const definition = app.functions.find((binding) => binding.function.name === functionName)?.function;
-  if (definition === undefined) {
+  const binding = app.functions.find(({ function: { name } }) => name === functionName);
+  if (binding === undefined) {
     throw new TidemarkError(
       "fix-configuration",
       `The app ${app.name} has no function ${JSON.stringify(functionName)}; it has ${app.functions.map((binding) => binding.function.name).join(", ")}.`,
     );
   }
   const source = resources.sourceOf(functionName);
-  const base: BatchEngine = { resources, definition, source, ...(cacheItems ? { cache: new StateCache() } : {}) };
+  const base: BatchEngine = {
+    resources,
+    definition: binding.function,
+    source,
+    decoding: decodingOf(app, binding.source),
+    ...(cacheItems ? { cache: new StateCache() } : {}),
+  };
   /** Asked at every batch: it may be changed while this environment lives, and sources know for how long they may not ask. */
   const engine = async (): Promise<BatchEngine> => {
     const retentionMs = await source.retentionMs();

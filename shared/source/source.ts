@@ -12,6 +12,7 @@
  * - `ended` is said only when no record will ever follow.
  */
 import type { JsonValue } from "../json/json-value.ts";
+import type { Decoding } from "./decoding.ts";
 import type { Position } from "./position.ts";
 
 export interface SourceRecord {
@@ -34,8 +35,11 @@ export interface SourceBatch {
 export interface SourceEvents {
   /** @throws TidemarkError `fix-configuration` when the event is not one of this source, or mixes splits. */
   parse(event: unknown): SourceBatch;
-  /** The record's content as a value. A throw makes the record a dead letter at once, like a refusal by the schema. */
-  decode(record: SourceRecord): unknown;
+  /**
+   * The record's content as a value, decoded as the app says for the source. A throw makes the record a dead letter at
+   * once, like a refusal by the schema.
+   */
+  decode(record: SourceRecord, decoding: Decoding): unknown;
   /** The record's content in a form that a dead letter can hold and {@link SourceEvents.undump} takes back. */
   dump(record: SourceRecord): JsonValue;
   /** The payload that was dumped. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TidemarkError } from "../../shared/errors.ts";
+import { DEFAULT_DECODING } from "../../shared/source/decoding.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import type { ReadPage, Source, SourceRecord } from "../../shared/source/source.ts";
 
@@ -226,7 +227,7 @@ async function readAll(under: SourceUnderTest, after: string): Promise<SourceRec
 /** What a record decodes to, or the fact that it does not. */
 function decoded(source: Source, record: SourceRecord): unknown {
   try {
-    return source.events.decode(record);
+    return source.events.decode(record, DEFAULT_DECODING);
   } catch {
     return "MALFORMED";
   }

@@ -42,7 +42,8 @@ sourceContract(
       writeParquet(file, `SELECT unnest([${all.map((text) => `'${text.replaceAll("'", "''")}'`).join(", ")}]) AS text`),
     )(texts);
     const { events } = under.source;
-    const decode: typeof events.decode = (record) => JSON.parse((events.decode(record) as { text: string }).text);
+    const decode: typeof events.decode = (record, decoding) =>
+      JSON.parse((events.decode(record, decoding) as { text: string }).text);
     return { ...under, source: { ...under.source, events: { ...events, decode } } };
   },
   { ends: true, holdsMalformed: true, saysArrival: false },

@@ -1,6 +1,7 @@
 import { MergeShardsCommand, SplitShardCommand } from "@aws-sdk/client-kinesis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { systemClock, systemRandomness } from "../../shared/environment.ts";
+import { DEFAULT_DECODING } from "../../shared/source/decoding.ts";
 import { openKinesisSource } from "../../shared/source/kinesis/kinesis-source.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import type { ReadPage, Source, SourceRecord, SplitDescription } from "../../shared/source/source.ts";
@@ -73,7 +74,9 @@ describe("kinesis resharding", () => {
     expect(pages.map((page) => page.ended)).toEqual([...pages.slice(1).map(() => false), true]);
     expect(await source.reader.look(FIRST_SHARD, lastBefore)).toEqual({ holdsRecords: false, ended: true });
     expect(await source.reader.look(FIRST_SHARD, BEGINNING)).toMatchObject({ holdsRecords: true, ended: false });
-    expect((await recordsOf(source, lower)).map((record) => source.events.decode(record))).toEqual([{ after: 1 }]);
+    expect((await recordsOf(source, lower)).map((record) => source.events.decode(record, DEFAULT_DECODING))).toEqual([
+      { after: 1 },
+    ]);
 
     await kinesis.client.send(new MergeShardsCommand({ StreamName, ShardToMerge: lower, AdjacentShardToMerge: upper }));
     await untilActive(kinesis.client, StreamName);
@@ -101,7 +104,8 @@ describe("kinesis answers", () => {
   });
   afterAll(() => proxy?.close());
 
-  const valuesOf = (records: readonly SourceRecord[]) => records.map((record) => source.events.decode(record));
+  const valuesOf = (records: readonly SourceRecord[]) =>
+    records.map((record) => source.events.decode(record, DEFAULT_DECODING));
 
   test("an iterator that expired between two pages is renewed after the last record, and none is read twice", async () => {
     const values: unknown[] = [];

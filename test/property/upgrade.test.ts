@@ -10,6 +10,7 @@ import { KeyFold } from "../../shared/batch/key-fold.ts";
 import { PreparedBatch } from "../../shared/batch/prepare.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
 import { isNewerStateVersion, upgradeImage } from "../../shared/function/upgrade-image.ts";
+import { DEFAULT_DECODING } from "../../shared/source/decoding.ts";
 import type { SourceEvents } from "../../shared/source/source.ts";
 import type { StateItem } from "../../shared/state/state-item.ts";
 import fc from "../support/properties.ts";
@@ -78,7 +79,14 @@ test("a state and its before-image of two versions are folded and written each b
       };
       const definition = functionOf(known);
       const batch = new PreparedBatch(
-        { definition, events: {} as SourceEvents, split: "s", replay: false, nameKey: String },
+        {
+          definition,
+          events: {} as SourceEvents,
+          decoding: DEFAULT_DECODING,
+          split: "s",
+          replay: false,
+          nameKey: String,
+        },
         [{ position: "1", itemIdentifier: "1", payload: "" }],
       );
       batch.addEvent({}, "k");

@@ -4,6 +4,7 @@
  */
 import { TidemarkError } from "../../errors.ts";
 import type { JsonValue } from "../../json/json-value.ts";
+import { parseJson, settleIntegers } from "../../json/parse-json.ts";
 import type { SourceBatch, SourceEvents, SourceRecord } from "../source.ts";
 
 const EVENT_SOURCE = "tidemark:files";
@@ -37,7 +38,8 @@ export const fileEvents: SourceEvents = {
     return { split, records };
   },
 
-  decode: (record) => (typeof record.payload === "string" ? JSON.parse(record.payload) : record.payload),
+  decode: ({ payload }, { integers }) =>
+    typeof payload === "string" ? parseJson(payload, integers) : settleIntegers(payload, integers),
 
   dump: (record) => record.payload as JsonValue,
 

@@ -6,6 +6,7 @@
 import { isUtf8 } from "node:buffer";
 import { TidemarkError } from "../../errors.ts";
 import type { JsonValue } from "../../json/json-value.ts";
+import { parseJson } from "../../json/parse-json.ts";
 import type { SourceBatch, SourceEvents, SourceRecord } from "../source.ts";
 import { positionOf } from "./kinesis-position.ts";
 
@@ -61,7 +62,7 @@ export const kinesisEvents: SourceEvents = {
     return { split, records };
   },
 
-  decode: (record) => JSON.parse(strictUtf8.decode(record.payload as Uint8Array)),
+  decode: (record, { integers }) => parseJson(strictUtf8.decode(record.payload as Uint8Array), integers),
 
   /** Text stays readable in a dead letter; bytes that are none are kept as base64. */
   dump(record): JsonValue {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { type AppDefinition, defineApp, isApp } from "../../../shared/app/define-app.ts";
+import { decodingOf, sourceUrls } from "../../../shared/app/source-options.ts";
 import { defineFunction } from "../../../shared/function/define-function.ts";
 
 function functionOf(name: string, previousName?: string) {
@@ -52,6 +53,19 @@ describe("defineApp", () => {
       expect(Object.isFrozen(part)).toBe(true);
     }
     expect(Object.isFrozen(options) || Object.isFrozen(options.functions)).toBe(false);
+  });
+
+  it("takes options of a source in the place of its path", () => {
+    const options = { web: { url: "data/*.jsonl", integers: "text" }, "web-logs": { integers: "refuse" } } as const;
+    const app = defineApp(sources(options) as AppDefinition);
+    expect(app.sources).toEqual(options);
+    expect(Object.isFrozen(app.sources?.web) && !Object.isFrozen(options.web)).toBe(true);
+    expect(sourceUrls(app)).toEqual({ web: "data/*.jsonl" });
+    expect([decodingOf(app, "web"), decodingOf(app, "web-logs"), decodingOf(app, "constructor")]).toEqual([
+      { integers: "text" },
+      { integers: "refuse" },
+      { integers: "exact" },
+    ]);
   });
 
   it("takes an app apart and together again", () => {
@@ -164,7 +178,7 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
     [
       "sources that are text",
       sources("data/*.jsonl"),
-      'The app\'s sources are "data/*.jsonl"; they must be an object of places by the names of sources: { "web": "data/*.jsonl" }. The functions read web, web-logs.',
+      'The app\'s sources are "data/*.jsonl"; they must be an object of places, or of options, by the names of sources: { "web": "data/*.jsonl" }. The functions read web, web-logs.',
     ],
     [
       "a source that no function reads",
@@ -182,6 +196,17 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
       'sources["web"] is ""; it must be a path or glob of files ("data/*.jsonl") or "kinesis:STREAM".',
     ],
     ["a place that is no text", sources({ web: ["a.jsonl"] }), 'sources["web"] is an array; it must be a path'],
+    ["an empty url", sources({ web: { url: "" } }), 'sources["web"].url is ""; it must be a path or glob of files'],
+    [
+      "a misspelt option of a source",
+      sources({ web: { url: "a.jsonl", integer: "text" } }),
+      'sources["web"] has no option "integer"; its options are url, integers. Did you mean integers?',
+    ],
+    [
+      "another word for integers",
+      sources({ web: { integers: "string" } }),
+      'sources["web"].integers is "string"; it must be "exact" (integers beyond 2^53 are BigInts), "text" (they are text) or "refuse" (their records are dead letters).',
+    ],
     [
       "a misspelt option of checkpointing",
       checkpointing({ intervallMs: 60_000 }),

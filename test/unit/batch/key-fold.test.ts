@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type FoldScope, KeyFold } from "../../../shared/batch/key-fold.ts";
 import { PreparedBatch } from "../../../shared/batch/prepare.ts";
+import { DEFAULT_DECODING } from "../../../shared/source/decoding.ts";
 import type { SourceEvents } from "../../../shared/source/source.ts";
 import { ABSENT, type StateItem } from "../../../shared/state/state-item.ts";
 import { type LogState, logFunction } from "../../support/test-world.ts";
@@ -12,7 +13,7 @@ const image = (...log: string[]) => ({ value: { log }, version: 1 });
 function scopeOf(letters: string, more: Partial<FoldScope> = {}): FoldScope {
   const positions = [...letters].map((_, index) => `0${index + 4}`);
   const batch = new PreparedBatch(
-    { definition, events: {} as SourceEvents, split: "s", replay: false, nameKey: String },
+    { definition, events: {} as SourceEvents, decoding: DEFAULT_DECODING, split: "s", replay: false, nameKey: String },
     positions.map((position) => ({ position, itemIdentifier: position, payload: "" })),
   );
   for (const [index, key] of [...letters].entries()) batch.addEvent({ key, id: `s${index + 4}`, clear: false }, key);

@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, test } from "vitest";
 import { type PreparedBatch, prepare } from "../../../shared/batch/prepare.ts";
 import { defineFunction } from "../../../shared/function/define-function.ts";
+import { DEFAULT_DECODING } from "../../../shared/source/decoding.ts";
 import type { SourceRecord } from "../../../shared/source/source.ts";
 import { ListSource } from "../../support/list-source.ts";
 
@@ -25,7 +26,10 @@ function prepared(
     state: { initial: () => ({}) },
     handle: (state: object) => state,
   });
-  return prepare({ definition, events, split: "s", replay: false, nameKey: String }, records);
+  return prepare(
+    { definition, events, decoding: DEFAULT_DECODING, split: "s", replay: false, nameKey: String },
+    records,
+  );
 }
 
 const later = (answer: () => unknown) => new Promise((resolve) => setTimeout(() => resolve(answer()), 1));

@@ -124,8 +124,8 @@ describe("the handler is told", () => {
     });
     expect(gen).toBe(1);
     expect(told).toStrictEqual([
-      { key: "a", split: "s", position: at(1), eventTimeMs: 1, replay: false },
-      { key: "b", split: "s", position: at(2), eventTimeMs: 2, replay: false },
+      { key: "a", split: "s", position: at(1), arrivalTimeMs: 1, replay: false },
+      { key: "b", split: "s", position: at(2), arrivalTimeMs: 2, replay: false },
       { key: "b", split: "s", position: at(2), replay: true },
     ]);
     expect(world.ofType("batch").map(({ replay }) => replay)).toEqual([false, false, true]);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DEFAULT_DECODING } from "../../../shared/source/decoding.ts";
 import { kinesisEvents } from "../../../shared/source/kinesis/kinesis-events.ts";
 import { positionOf, sequenceNumberOf } from "../../../shared/source/kinesis/kinesis-position.ts";
 
@@ -42,7 +43,7 @@ describe("an event of Kinesis", () => {
         },
       ],
     });
-    expect(batch.records.map(kinesisEvents.decode)).toEqual([{ origin: "LAS" }]);
+    expect(batch.records.map((record) => kinesisEvents.decode(record, DEFAULT_DECODING))).toEqual([{ origin: "LAS" }]);
   });
 
   test("reports a short sequence number as it was delivered, not as it was padded", () => {
@@ -67,7 +68,7 @@ describe("an event of Kinesis", () => {
   test("bytes that are no UTF-8 do not decode, and survive a dead letter", () => {
     const payload = Buffer.from([0x22, 0xff, 0x22]);
     const record = { position: "", itemIdentifier: "", payload };
-    expect(() => kinesisEvents.decode(record)).toThrow();
+    expect(() => kinesisEvents.decode(record, DEFAULT_DECODING)).toThrow();
     expect(kinesisEvents.undump(JSON.parse(JSON.stringify(kinesisEvents.dump(record))))).toEqual(payload);
   });
 

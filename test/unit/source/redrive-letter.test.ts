@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { isRedriveEvent } from "../../../shared/dead-letter/redrive-events.ts";
 import { appendRedrive, type RedriveLetter } from "../../../shared/dead-letter/redrive-letter.ts";
 import { openRedriveSource } from "../../../shared/dead-letter/redrive-source.ts";
+import { DEFAULT_DECODING } from "../../../shared/source/decoding.ts";
 import { fileEvents } from "../../../shared/source/file/file-events.ts";
 import type { SourceRecord } from "../../../shared/source/source.ts";
 import { readWhole } from "../../../shared/storage/checkpoint-storage.ts";
@@ -53,7 +54,7 @@ describe("a redriven dead letter", () => {
     const records = await recordsOf(storage);
     expect(records.map((record) => record.position)).toEqual([...positions].sort());
     const decoded = records.map((record) =>
-      fileEvents.decode({ ...record, payload: (record.payload as RedriveLetter).record }),
+      fileEvents.decode({ ...record, payload: (record.payload as RedriveLetter).record }, DEFAULT_DECODING),
     );
     expect(new Set(decoded)).toEqual(new Set(values));
   });
@@ -73,7 +74,7 @@ describe("a redriven dead letter", () => {
     await appendRedrive(storage, "on-time", again, { clock });
     const records = await recordsOf(storage);
     expect(records.map((one) => one.payload)).toEqual([letter("1"), letter("1")]);
-    expect(records.map(events.decode)).toEqual([1, 1]);
+    expect(records.map((one) => events.decode(one, DEFAULT_DECODING))).toEqual([1, 1]);
   });
 
   test("that was damaged is an error that names the object", async () => {
