@@ -10,7 +10,7 @@ import type { Control, Coverage } from "../control/control.ts";
 import type { Position } from "../source/position.ts";
 import { ABSENT, type StateItem } from "../state/state-item.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
-import { readCheckpointObject } from "./parse-manifest.ts";
+import { readUsableObject } from "./parse-manifest.ts";
 
 /** Lambda ends an invocation after 15 minutes. */
 const INVOCATION_MS_MAX = 15 * 60_000;
@@ -33,11 +33,11 @@ export function nextCoverage(
   return { generation, maturing: latest, ready: previous.maturing };
 }
 
-/** Nothing may go while no checkpoint of the live generation is old enough. One GET. */
+/** Nothing may go while no checkpoint of the live generation is old enough, or its manifest cannot be used. One GET. */
 export async function readCoverage(storage: CheckpointStorage, app: string, control: Control): Promise<Covered> {
   const { coverage } = control;
   const ready = coverage?.generation === control.gen ? coverage.ready : undefined;
-  const found = ready && (await readCheckpointObject(storage, { app, n: ready.n }));
+  const found = ready && (await readUsableObject(storage, { app, n: ready.n }));
   if (found === undefined || found.object.kind === "aborted") return () => false;
 
   const positions = new Map<string, ReadonlyMap<string, Position>>();

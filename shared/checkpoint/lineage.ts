@@ -17,6 +17,7 @@ import {
   generationPath,
   manifestPath,
 } from "../storage/object-paths.ts";
+import { holdsSeal, sealJson } from "../storage/sealed-json.ts";
 import { type CheckpointObject, totalsOf } from "./manifest.ts";
 import { readCheckpointObject } from "./parse-manifest.ts";
 
@@ -122,7 +123,7 @@ export async function writeGenerationRecord(
 ): Promise<void> {
   const whole: GenerationRecord = { format: "tidemark-generation", formatVersion: 1, ...record };
   const path = generationPath(record.generation);
-  if ((await storage.createExclusively(path, Buffer.from(`${JSON.stringify(whole)}\n`))) === "created") return;
+  if ((await storage.createExclusively(path, Buffer.from(sealJson(whole)))) === "created") return;
   const found = await readGenerationRecord(storage, record.generation);
   const { generation, checkpoint } = record.restoredFrom;
   if (found?.restoredFrom.generation === generation && found.restoredFrom.checkpoint === checkpoint) return;
@@ -148,7 +149,11 @@ function parseGenerationRecord(text: string, generation: number): GenerationReco
     // Refused below, with everything else that is no record.
   }
   const { checkpoint, generation: from } = record?.restoredFrom ?? {};
-  const usable = record?.generation === generation && Number.isSafeInteger(checkpoint) && Number.isSafeInteger(from);
+  const usable =
+    record?.generation === generation &&
+    holdsSeal(record) &&
+    Number.isSafeInteger(checkpoint) &&
+    Number.isSafeInteger(from);
   if (usable && record?.format === "tidemark-generation" && record.formatVersion === 1) {
     return record as GenerationRecord;
   }

@@ -5,6 +5,7 @@
  * Invariants:
  * - The address is written once (`createExclusively`); only retention replaces what is there, a manifest by a marker.
  * - A manifest is enough, with its files, to restore into an empty account.
+ * - It has a checksum of itself: what restores and retention decide by is what was written, or is refused.
  * - Lists are in a fixed order (functions as the app lists them, splits and files by name), so that equal checkpoints
  *   read the same.
  */
@@ -12,6 +13,7 @@ import type { CheckpointingMode } from "../app/define-app.ts";
 import type { Lineage } from "../control/control.ts";
 import type { Hole } from "../control/hole.ts";
 import type { Position } from "../source/position.ts";
+import { sealJson } from "../storage/sealed-json.ts";
 
 export const MANIFEST_FORMAT = "tidemark-checkpoint";
 export const MANIFEST_FORMAT_VERSION = 1;
@@ -97,9 +99,9 @@ export interface DeletedMarker extends AddressedObject {
 
 export type CheckpointObject = Manifest | AbortedMarker | DeletedMarker;
 
-/** The bytes of a manifest or a marker, readable to people: small beside the parts. */
+/** The bytes of a manifest or a marker with a checksum of itself, readable to people: small beside the parts. */
 export function encodeManifest(object: CheckpointObject): Uint8Array {
-  return Buffer.from(`${JSON.stringify(object, null, 1)}\n`, "utf8");
+  return Buffer.from(sealJson(object), "utf8");
 }
 
 /** Keys and bytes of a whole checkpoint, and how many holes its cut has. */

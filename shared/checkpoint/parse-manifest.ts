@@ -8,6 +8,7 @@ import type { Hole } from "../control/hole.ts";
 import { TidemarkError } from "../errors.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
 import { checkpointFolder, manifestPath, partPath } from "../storage/object-paths.ts";
+import { holdsSeal } from "../storage/sealed-json.ts";
 import {
   type CheckpointObject,
   EARLIEST,
@@ -117,6 +118,7 @@ function file(given: unknown, what: string, n: number): ManifestFile {
 
 function checkpointObject(json: unknown, place: ManifestPlace): CheckpointObject {
   const from = members(json, "it");
+  if (!holdsSeal(from)) throw new Flaw("its checksum is another, so it was altered");
   if (from.format !== MANIFEST_FORMAT) throw new Flaw("it is not a manifest of Tidemark");
   const formatVersion = count(from, "formatVersion", "it", 1);
   if (formatVersion > MANIFEST_FORMAT_VERSION) {
@@ -161,6 +163,7 @@ function manifest(from: Members, common: CommonMembers): Manifest {
   if (mode !== "exactly-once" && mode !== "at-least-once") throw new Flaw("it.mode is none that this code knows");
   const functions = list(from, "functions", "it", functionOf);
   const files = list(from, "files", "it", (item, what) => file(item, what, common.checkpoint));
+  checkAgainstEachOther(functions, files);
   for (const { name, keys } of functions) {
     const items = files.reduce((sum, one) => sum + (one.function === name ? one.items : 0), 0);
     if (items !== keys) throw new Flaw(`its files hold ${items} keys of ${name}, and it counts ${keys}`);
@@ -176,6 +179,34 @@ function manifest(from: Members, common: CommonMembers): Manifest {
     functions,
     files,
   };
+}
+
+/** What each list says alone may be right, and cannot be together with the rest. */
+function checkAgainstEachOther(functions: readonly ManifestFunction[], files: readonly ManifestFile[]): void {
+  const names = new Set(functions.map(({ name }) => name));
+  if (names.size !== functions.length) throw new Flaw("it names a function twice");
+  if (new Set(files.map((one) => one.name)).size !== files.length) throw new Flaw("it names a file twice");
+  const stray = files.find((one) => !names.has(one.function));
+  if (stray !== undefined) throw new Flaw(`its file ${stray.name} is of ${stray.function}, which it does not name`);
+  for (const { name, splits } of functions) {
+    if (new Set(splits.map((one) => one.split)).size !== splits.length) {
+      throw new Flaw(`it names a split of ${name} twice`);
+    }
+    for (const { split, position, holes } of splits) checkHoles(`split ${split} of ${name}`, position, holes);
+  }
+}
+
+/** Holes are stretches before the cut, one after the other. */
+function checkHoles(where: string, position: string, holes: readonly Hole[]): void {
+  let reached = "";
+  for (const { from, after, to, before } of holes) {
+    const start = from ?? after ?? "";
+    const end = to ?? before ?? position;
+    if (start < reached || end < start || end > position) {
+      throw new Flaw(`a hole of ${where} does not lie before its position, behind the hole before it`);
+    }
+    reached = end;
+  }
 }
 
 function lineage(given: unknown): { readonly generation: number; readonly checkpoint: number } {
@@ -233,6 +264,19 @@ export async function readCheckpointObject(
 ): Promise<{ readonly object: CheckpointObject; readonly version: string } | undefined> {
   const found = await readWhole(storage, manifestPath(place.n));
   return found && { object: parseCheckpointObject(found.text, place), version: found.version };
+}
+
+/** {@link readCheckpointObject}; undefined also where what stands there cannot be used. */
+export async function readUsableObject(
+  storage: CheckpointStorage,
+  place: ManifestPlace,
+): Promise<{ readonly object: CheckpointObject; readonly version: string } | undefined> {
+  try {
+    return await readCheckpointObject(storage, place);
+  } catch (thrown) {
+    if (thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint") return undefined;
+    throw thrown;
+  }
 }
 
 /**

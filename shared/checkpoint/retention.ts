@@ -20,7 +20,7 @@ import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { checkpointFolder, manifestPath } from "../storage/object-paths.ts";
 import { stretchesOf } from "./lineage.ts";
 import { deletedMarkerOf, encodeManifest, type Manifest } from "./manifest.ts";
-import { readCheckpointObject } from "./parse-manifest.ts";
+import { readUsableObject } from "./parse-manifest.ts";
 
 /** Two coordinators and a restore at once make the second try the rule and the third the exception. */
 const DECISIONS_MAX = 10;
@@ -93,17 +93,10 @@ export async function applyRetention(resources: AppResources, completed: number 
 
 /** The kept checkpoints whose manifest stands; one that cannot be read is left alone. */
 async function readKept({ app, storage }: AppResources, numbers: readonly number[]): Promise<Manifest[]> {
-  const kept = await pMap(numbers, (n) => readIfUsable(storage, app.name, n), { concurrency: 4 });
+  const kept = await pMap(numbers, async (n) => (await readUsableObject(storage, { app: app.name, n }))?.object, {
+    concurrency: 4,
+  });
   return kept.filter((object) => object?.kind === "manifest");
-}
-
-async function readIfUsable(storage: CheckpointStorage, app: string, n: number) {
-  try {
-    return (await readCheckpointObject(storage, { app, n }))?.object;
-  } catch (thrown) {
-    if (thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint") return undefined;
-    throw thrown;
-  }
 }
 
 async function livenessIn(
@@ -121,11 +114,11 @@ async function livenessIn(
   return ({ checkpoint, generation }) => checkpoint <= (upTo.get(generation) ?? 0);
 }
 
-/** Replaces the manifest by a marker, then removes the parts. Repeatable. */
+/** Replaces the manifest by a marker, then removes the parts. Repeatable. What cannot be read is left alone. */
 async function deleteCheckpoint(resources: AppResources, control: Control, n: number): Promise<void> {
   const { app, clock, observe, storage } = resources;
   for (;;) {
-    const found = await readCheckpointObject(storage, { app: app.name, n });
+    const found = await readUsableObject(storage, { app: app.name, n });
     if (found?.object.kind !== "manifest") break;
     const { coverage } = control;
     const keepPositions = coverage?.maturing.n === n || coverage?.ready?.n === n;
@@ -144,8 +137,9 @@ async function deleteCheckpoint(resources: AppResources, control: Control, n: nu
  * One GET, a LIST, and a DELETE a file.
  */
 export async function removeOrphans({ app, storage }: AppResources, n: number): Promise<void> {
-  const object = await readIfUsable(storage, app.name, n);
-  if (object === undefined) return;
+  const found = await readUsableObject(storage, { app: app.name, n });
+  if (found === undefined) return;
+  const { object } = found;
   const named = new Set(object.kind === "manifest" ? object.files.map(({ name }) => name) : []);
   const folder = checkpointFolder(n);
   for await (const { path } of storage.list(folder)) {

@@ -2,6 +2,7 @@
  * Invariants:
  * - Every manifest is read back as it was written.
  * - A manifest with any one byte range cut off its end is refused by kind, never read as something else.
+ * - So is one of which any single bit was flipped, unless it says the same all the same.
  * - Retention keeps the last `retained` live checkpoints and everything that is needed.
  */
 
@@ -13,24 +14,39 @@ import { TidemarkError } from "../../shared/errors.ts";
 import fc from "../support/properties.ts";
 
 const iso = fc.integer({ min: 0, max: 4e12 }).map((ms) => new Date(ms).toISOString());
-const split = fc.record(
-  {
-    ...{ split: fc.string(), position: fc.string(), freshAt: iso, ended: fc.boolean() },
-    startFrom: fc.oneof(fc.constant("earliest"), iso),
-    holes: fc.array(
-      fc.record({ cause: fc.constantFrom("dead-letter", "dropped", "expired"), from: fc.string(), to: fc.string() }),
-      { maxLength: 3 },
-    ),
-  },
-  { requiredKeys: ["split", "position", "freshAt", "ended", "holes"] },
-);
+const cause = fc.constantFrom("dead-letter", "dropped", "expired");
+/** Holes one after the other, and the position behind them. */
+const cut = fc.uniqueArray(fc.string(), { minLength: 1, maxLength: 7 }).map((strings) => {
+  const places = strings.toSorted();
+  const position = places.pop() as string;
+  const holes: { from: string; to: string }[] = [];
+  for (let at = 0; at + 1 < places.length; at += 2) {
+    holes.push({ from: places[at] as string, to: places[at + 1] as string });
+  }
+  return { position, holes };
+});
+const split = fc
+  .record(
+    {
+      ...{ split: fc.string(), freshAt: iso, ended: fc.boolean(), cut, cause },
+      startFrom: fc.oneof(fc.constant("earliest"), iso),
+    },
+    { requiredKeys: ["split", "freshAt", "ended", "cut", "cause"] },
+  )
+  .map(({ cut: { position, holes }, cause, ...rest }) => {
+    return { ...rest, position, holes: holes.map((hole) => ({ cause, ...hole })) };
+  });
 const file = fc.record({
   name: fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,30}$/),
   ...{ function: fc.constant("f"), items: fc.nat(1e6), bytes: fc.nat() },
   sha256: fc.stringMatching(/^[0-9a-f]{64}$/),
 });
 const manifests: fc.Arbitrary<Manifest> = fc
-  .record({ files: fc.array(file, { maxLength: 4 }), splits: fc.array(split, { maxLength: 4 }), at: iso })
+  .record({
+    files: fc.uniqueArray(file, { maxLength: 4, selector: ({ name }) => name }),
+    splits: fc.uniqueArray(split, { maxLength: 4, selector: (one) => one.split }),
+    at: iso,
+  })
   .map(({ files, splits, at }) => ({
     ...{ format: "tidemark-checkpoint", formatVersion: 1, kind: "manifest", app: "a", checkpoint: 9, token: "t" },
     ...{ generation: 2, mode: "exactly-once", triggeredAt: at, completedAt: at, files },
@@ -65,6 +81,23 @@ test("a manifest that was cut short is refused", () => {
         return thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint";
       }
     }),
+  );
+});
+
+test("a manifest of which one bit was flipped is refused, or says the same", () => {
+  fc.assert(
+    fc.property(manifests, fc.nat(), (manifest, flipped) => {
+      const bytes = Buffer.from(encodeManifest(manifest));
+      const bit = flipped % (bytes.length * 8);
+      bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+      try {
+        const read = parseManifest(bytes.toString("utf8"), PLACE);
+        return JSON.stringify(sorted(read)) === JSON.stringify(sorted(manifest));
+      } catch (thrown) {
+        return thrown instanceof TidemarkError && thrown.kind === "choose-another-checkpoint";
+      }
+    }),
+    { numRuns: 2_000 },
   );
 });
 

@@ -9,11 +9,50 @@ const AT = "2026-02-01T00:00:00.000Z";
 const PLACE = { app: "flights", n: 7 };
 const altered = (change: object): string => JSON.stringify({ ...JSON.parse(golden), ...change });
 
+const sealed = await readFile(new URL("../../golden/manifest-format-1-sealed.json", import.meta.url), "utf8");
+
+describe("a manifest with a checksum", () => {
+  test("is read by today's code, and written to the letter", () => {
+    const manifest = parseManifest(sealed, PLACE);
+    expect(manifest).toEqual(parseManifest(golden, PLACE));
+    expect(Buffer.from(encodeManifest(manifest)).toString("utf8")).toBe(sealed);
+  });
+
+  test("of which any one bit was flipped is refused, or says the same", () => {
+    const manifest = parseManifest(sealed, PLACE);
+    const bytes = Buffer.from(sealed);
+    let refused = 0;
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const altered = Buffer.from(bytes);
+      altered[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+      try {
+        expect(parseManifest(altered.toString("utf8"), PLACE)).toEqual(manifest);
+      } catch (thrown) {
+        expect(thrown).toMatchObject({ kind: "choose-another-checkpoint" });
+        refused += 1;
+      }
+    }
+    expect(refused).toBeGreaterThan(bytes.length * 7);
+  });
+
+  test("still holds when it was only formatted anew", () => {
+    expect(parseManifest(JSON.stringify(JSON.parse(sealed), null, 4), PLACE)).toEqual(parseManifest(sealed, PLACE));
+  });
+
+  test("whose position was altered is refused, saying that it was", () => {
+    const json = JSON.parse(sealed);
+    json.functions[0].splits[0].position += "1";
+    expect(() => parseManifest(JSON.stringify(json), PLACE)).toThrow("its checksum is another, so it was altered");
+  });
+});
+
 describe("a manifest", () => {
   test("of format 1 is read by today's code, and written the same", () => {
     const manifest = parseManifest(golden, PLACE);
     expect(manifest).toEqual(JSON.parse(golden));
-    expect(JSON.parse(Buffer.from(encodeManifest(manifest)).toString("utf8"))).toEqual(JSON.parse(golden));
+    const { sha256, ...written } = JSON.parse(Buffer.from(encodeManifest(manifest)).toString("utf8"));
+    expect(written).toEqual(JSON.parse(golden));
+    expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(totalsOf(manifest)).toEqual({ keys: 2, bytes: 123, holes: 3 });
   });
 
@@ -66,6 +105,12 @@ describe("a manifest", () => {
     ["files.0.function", 7, "it.files[0].function is not a string"],
     ["files.0.items", -1, "it.files[0].items is not a whole number of at least 0"],
     ["files.0.bytes", -1, "it.files[0].bytes is not a whole number of at least 0"],
+    ["functions.0.splits.0.position", "", "a hole of split"],
+    ["functions.0.splits.0.holes.0.to", "\uffff", "a hole of split"],
+    ["functions.1", JSON.parse(golden).functions[0], "it names a function twice"],
+    ["functions.0.splits.1", JSON.parse(golden).functions[0].splits[0], "it names a split of on-time twice"],
+    ["files.1", JSON.parse(golden).files[0], "it names a file twice"],
+    ["files.0.function", "gone", "is of gone, which it does not name"],
     ["checkpoint", 0, "it.checkpoint is not a whole number of at least 1"],
     ["formatVersion", 0, "it.formatVersion is not a whole number of at least 1"],
     ["token", 7, "it.token is not a string"],
