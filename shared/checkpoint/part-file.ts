@@ -5,6 +5,7 @@
  * Invariants:
  * - Neither half ever holds a whole part: pages go through the compressor as fast as the storage takes them.
  * - Bytes and SHA-256 are those of the file as stored; a reader that came to the end has checked both, and the count.
+ * - A file is never trusted before that: reading stops at the first byte, item or character of a line that is too many.
  */
 import { createHash, type Hash } from "node:crypto";
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
@@ -41,10 +42,30 @@ function decodePartItem(line: string): PartItem {
   return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N) };
 }
 
+/**
+ * No line is longer: the attributes of an item of 400 KB take at most nine characters for each byte that DynamoDB counts
+ * (an empty text in a list: `{"S":""},`), and a key six times its 2 KB.
+ */
+const LINE_CHARACTERS_MAX = 16 * 1024 * 1024;
+
 /** Passes bytes on and hashes them. */
 async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) {
     hash.update(chunk);
+    yield chunk;
+  }
+}
+
+/** Passes on as many bytes as a file is said to have; throws what `tooMany` makes at the first that is too many. */
+async function* bounded(
+  body: AsyncIterable<Uint8Array>,
+  bytesMax: number,
+  tooMany: () => Error,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.byteLength;
+    if (bytes > bytesMax) throw tooMany();
     yield chunk;
   }
 }
@@ -91,9 +112,11 @@ export async function* readPart(
   if (object === undefined) throw damaged(checkpoint, file, "it is missing");
   const hash = createHash("sha256");
   const body = new MeasuredBody(object.body);
+  const stored = bounded(body, file.bytes, () => damaged(checkpoint, file, `it has more than ${file.bytes} bytes`));
   let items = 0;
   try {
-    for await (const line of linesOf(compression.decompress(hashed(body, hash)))) {
+    for await (const line of linesOf(compression.decompress(hashed(stored, hash)))) {
+      if (items === file.items) throw damaged(checkpoint, file, `it has more than ${items} items`);
       const item = decodePartItem(line);
       items += 1;
       yield item;
@@ -112,10 +135,11 @@ async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<string>
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let rest = "";
   for await (const chunk of body) {
-    rest += decoder.decode(chunk, { stream: true });
-    const lines = rest.split("\n");
-    rest = lines.pop() ?? "";
+    const lines = decoder.decode(chunk, { stream: true }).split("\n");
+    lines[0] = rest + lines[0];
+    rest = lines.pop() as string;
     yield* lines;
+    if (rest.length > LINE_CHARACTERS_MAX) throw new Error(`a line has more than ${LINE_CHARACTERS_MAX} characters`);
   }
   rest += decoder.decode();
   if (rest !== "") throw new Error("the last line has no end");

@@ -13,9 +13,10 @@ export interface Seal {
   readonly mac?: string;
 }
 
-/** The text of an object with its checksum, readable to people. */
+/** The text of an object with its checksum in place of any seal that it had, readable to people. */
 export function sealJson(object: object): string {
-  return formatSealed({ ...object, sha256: checksumOf(object) });
+  const { members } = takeOffSeal<object>(object);
+  return formatSealed({ ...members, sha256: checksumOf(members) });
 }
 
 /** The text of an object whose seal is part of it. */

@@ -119,7 +119,8 @@ describe("restored from storage alone, under an app that says another start", ()
     await world.checkpoint();
     const { storage } = world.stores;
     const manifest = await readWhole(storage, manifestPath(1));
-    const older = manifest?.text.replace(/^.*"startFrom".*\n/gm, "") ?? "";
+    // They had no checksum of themselves either.
+    const older = manifest?.text.replace(/^.*"startFrom".*\n/gm, "").replace(/,\n "sha256": .*\n}/, "\n}") ?? "";
     expect(older).not.toBe(manifest?.text);
     await storage.replace(manifestPath(1), Buffer.from(older), manifest?.version ?? "");
     const empty = emptied(world, START_MS);

@@ -127,9 +127,8 @@ describe("a part file", () => {
     const [before, after] = encodePartItem({ key: "|", state: null, stateVersion: 1 }).split("|");
     const bytes = gzipSync(Buffer.concat([Buffer.from(before ?? ""), Buffer.from([0xff]), Buffer.from(after ?? "")]));
     await storage.write(partPath(1, "p.json.gz"), body(bytes));
-    await expect(read(storage, { name: "p.json.gz", function: "f", items: 1, bytes: 1, sha256: "" })).rejects.toThrow(
-      "cannot be read after 0 items",
-    );
+    const file = { name: "p.json.gz", function: "f", items: 1, bytes: bytes.byteLength, sha256: "" };
+    await expect(read(storage, file)).rejects.toThrow("cannot be read after 0 items");
   });
 
   test("reads back as it was wherever its bytes are divided", async () => {
@@ -151,6 +150,39 @@ describe("a part file", () => {
     const broken = new Error("reset");
     storage.read = async () => ({ version: "v", bytes: 1, body: throwing(broken) });
     await expect(read(storage, file)).rejects.toBe(broken);
+  });
+
+  test("of one line without an end is left after its longest possible line", async () => {
+    const storage = new MemoryCheckpointStorage();
+    // Some 64 KB that would be 64 MB.
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, " "));
+    await storage.write(partPath(1, "p.json.gz"), body(bomb));
+    let decompressed = 0;
+    const counting: Compression = {
+      ...gzip,
+      async *decompress(compressed) {
+        for await (const chunk of gzip.decompress(compressed)) {
+          decompressed += chunk.byteLength;
+          yield chunk;
+        }
+      },
+    };
+    const file = { name: "p.json.gz", function: "f", items: 1, bytes: bomb.byteLength, sha256: "" };
+    await expect(collect(readPart(storage, 1, file, counting))).rejects.toThrow("a line has more than 16777216");
+    expect(decompressed).toBeLessThan(17 * 1024 * 1024);
+  });
+
+  test("of more items or bytes than its manifest says is left at the first that is too many", async () => {
+    const storage = new MemoryCheckpointStorage();
+    const file = await written(storage);
+    const seen: PartItem[] = [];
+    const reading = async (described: ManifestFile) => {
+      for await (const item of readPart(storage, 1, described)) seen.push(item);
+    };
+    await expect(reading({ ...file, items: 1 })).rejects.toThrow("it has more than 1 items");
+    expect(seen).toEqual(ITEMS.slice(0, 1));
+    await expect(reading({ ...file, bytes: file.bytes - 1 })).rejects.toThrow(`more than ${file.bytes - 1} bytes`);
+    expect(seen).toHaveLength(1);
   });
 
   test("can be left before its end", async () => {
