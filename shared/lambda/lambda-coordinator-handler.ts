@@ -20,6 +20,7 @@ import { invokeAndWait } from "./lambda-functions.ts";
 import { lambdaMappings } from "./lambda-mappings.ts";
 import type { LambdaWatch } from "./lambda-watch.ts";
 import { type Deployment, readSettings } from "./settings.ts";
+import { signStorage } from "./sign-storage.ts";
 
 /** The period of the rule that runs it. */
 const SCHEDULE_MS = 60_000;
@@ -51,7 +52,7 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
     const settings = readSettings();
     const { deployment } = settings;
     if (deployment === undefined) throw withoutDeployment();
-    const environment = await openEnvironment(settings);
+    const environment = await openEnvironment(settings, signStorage);
     const client = createLambdaClient();
     const options = {
       ...invokersOf(client, deployment),

@@ -10,6 +10,7 @@ import { hashedKey, plainKey } from "../function/name-key.ts";
 import { createKinesisClient } from "../source/kinesis/kinesis-client.ts";
 import { openKinesisSource } from "../source/kinesis/kinesis-source.ts";
 import { DynamoDBStateBackend } from "../state/dynamodb/dynamodb-state-backend.ts";
+import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { openS3Storage } from "../storage/s3/open-s3-storage.ts";
 import {
   type Attendants,
@@ -46,9 +47,13 @@ export interface LambdaEnvironment {
 /**
  * Opens what a deployed function runs on, which is always the same: DynamoDB, S3 and Kinesis. Costs no request: the
  * constructs' bucket is Amazon's, which honours conditions, and a probe would need a permission of its own.
+ * @param around what a function that writes or reads manifests puts around its storage. @default - nothing
  * @throws TidemarkError `fix-configuration` when the settings name anything else
  */
-export async function openEnvironment(settings: Settings): Promise<LambdaEnvironment> {
+export async function openEnvironment(
+  settings: Settings,
+  around: (storage: CheckpointStorage, settings: Settings) => Promise<CheckpointStorage> = async (storage) => storage,
+): Promise<LambdaEnvironment> {
   const { app, service = app.name, tables, storageUrl } = settings;
   const watch = new LambdaWatch(service);
   const attendants: Attendants = {
@@ -63,7 +68,7 @@ export async function openEnvironment(settings: Settings): Promise<LambdaEnviron
   const access = { client, ...attendants };
   // Emulators have no host name for each bucket.
   const s3Client = new S3Client({ requestHandler, forcePathStyle: process.env.AWS_ENDPOINT_URL !== undefined });
-  const storage = await openS3Storage(storageUrl, { ...attendants, s3Client });
+  const storage = await around(await openS3Storage(storageUrl, { ...attendants, s3Client }), settings);
   const stores: Stores = {
     control: new DynamoDBControlStore({ ...access, table: tables?.control ?? "" }),
     state: new DynamoDBStateBackend({ ...access, tableOf: (name) => tableOf(tables?.state ?? {}, name) }),

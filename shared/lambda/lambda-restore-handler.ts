@@ -6,6 +6,7 @@ import { type LambdaContext, once, openEnvironment, watched } from "./lambda-env
 import { invokeAndForget } from "./lambda-functions.ts";
 import { createRestoreHandler, type RestoreAnswer } from "./restore-handler.ts";
 import { readSettings } from "./settings.ts";
+import { signStorage } from "./sign-storage.ts";
 
 /** What the coordinator is invoked with; it reads control, and nothing of this. */
 const WAKE = { tidemark: "carry-on" };
@@ -33,7 +34,7 @@ export function lambdaRestoreHandler(): (
     const settings = readSettings();
     const coordinator = settings.deployment?.coordinator;
     if (coordinator === undefined) throw withoutCoordinator();
-    const environment = await openEnvironment(settings);
+    const environment = await openEnvironment(settings, signStorage);
     const client = createLambdaClient();
     const wake = (): Promise<void> => invokeAndForget(client, coordinator, WAKE);
     return { environment, restore: createRestoreHandler(environment.resources, wake) };

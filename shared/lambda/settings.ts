@@ -48,6 +48,11 @@ export interface Settings {
   readonly sourcesFolder?: string;
   /** Coordinator and restore. */
   readonly deployment?: Deployment;
+  /**
+   * Coordinator and restore: the ARN of the HMAC key of KMS by which manifests are signed; what it has not signed is not
+   * restored. @default - manifests are not signed
+   */
+  readonly signingKey?: string;
   /** What logs and metrics are named by, so that two deployments of an app are told apart. @default the app's name */
   readonly service?: string;
   /** Logs and errors show keys as they are. @default false - the first 16 hexadecimal digits of their SHA-256 */

@@ -56,6 +56,11 @@ export function generationPath(generation: number): string {
   return `${GENERATIONS_PREFIX}${number10(generation)}.json`;
 }
 
+/** Whether what stands at a path decides what is restored: a manifest or its marker, or a generation's record. */
+export function isCommitPath(path: string): boolean {
+  return /^(?:chk-\d{10}\/manifest|generations\/\d{10})\.json$/.test(path);
+}
+
 export function deadLettersPrefix(functionName?: string): string {
   return functionName === undefined ? "dead-letters/" : `dead-letters/${segment(functionName)}/`;
 }
