@@ -38,7 +38,7 @@ describe("the bundle of an event function", () => {
   test("holds nothing of the other functions: no coordinator, no restore, no adapter of another place", async () => {
     const strangers = own(await bundled()).filter(
       // A few bytes are a constant or a type's trace.
-      ([file, size]) => size > 100 && /shared\/(checkpoint|restore)\/|\/(file|heap|memory)\//.test(file),
+      ([file, size]) => size > 100 && /shared\/(checkpoint|restore)\/|\/(file|heap|memory|signed)\//.test(file),
     );
     expect(strangers).toEqual([]);
   });
