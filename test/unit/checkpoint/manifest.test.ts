@@ -9,7 +9,7 @@ const AT = "2026-02-01T00:00:00.000Z";
 const PLACE = { app: "flights", n: 7 };
 const altered = (change: object): string => JSON.stringify({ ...JSON.parse(golden), ...change });
 
-const sealed = await readFile(new URL("../../golden/manifest-format-1-sealed.json", import.meta.url), "utf8");
+const sealed = await readFile(new URL("../../golden/formats/sealed-manifest-1.json", import.meta.url), "utf8");
 
 describe("a manifest with a checksum", () => {
   test("is read by today's code, and written to the letter", () => {
