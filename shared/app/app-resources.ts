@@ -23,4 +23,6 @@ export interface AppResources {
   readonly nameKey?: KeyNamer;
   /** @default gzip */
   readonly compression?: Compression;
+  /** How many items a part of a checkpoint has at the most, but for those of its last page. @default 100,000 */
+  readonly partItemsMax?: number;
 }

@@ -18,6 +18,7 @@ import { readProgress, type SlicePlace, type SliceProgress, saveProgress } from 
 
 /** A part ends with the page in which it reaches either: what a Lambda invocation writes in some seconds. */
 const PART_BYTES_MAX = 64 * 1024 * 1024;
+/** See `AppResources.partItemsMax`. */
 const PART_ITEMS_MAX = 100_000;
 
 /** Keys of tombstones noted with the progress, at the most: an item holds 400 KB, parts included. */
@@ -155,8 +156,9 @@ class Part {
   /** Full, at the end of the slice, or out of time: what was taken is worth a part all the same. */
   #isFull(): boolean {
     const { run, signal } = this.#work;
-    const outOfTime = run.resources.clock.now() >= run.untilMs || signal.aborted;
-    return this.#done || this.#bytes >= PART_BYTES_MAX || this.items >= PART_ITEMS_MAX || outOfTime;
+    const { clock, partItemsMax = PART_ITEMS_MAX } = run.resources;
+    const outOfTime = clock.now() >= run.untilMs || signal.aborted;
+    return this.#done || this.#bytes >= PART_BYTES_MAX || this.items >= partItemsMax || outOfTime;
   }
 
   async #take(pages: Pages): Promise<string> {

@@ -18,6 +18,13 @@ export const CONTROL_STEPS = [
   "record loaded",
   "flip control",
   "finish restore",
+  "ask for restore",
+  "refuse restore",
+  "hold restore",
+  "go on",
+  "owe first mapping",
+  "owe mapping",
+  "forget mappings",
   "record swept",
   "save sweep",
   "birth put",
@@ -41,22 +48,38 @@ export const CONTROL_STEPS = [
   "save slice",
   "save fuzzy position",
   "note part loaded",
+  "note part altered",
+  "note part checked",
   "other",
 ] as const;
 
-export function controlStepOf({ partition }: ItemKey, write: ConditionalWrite): ControlStep {
+export function controlStepOf({ partition, sort }: ItemKey, write: ConditionalWrite): ControlStep {
   if (partition === "CONTROL") return stepOfControl(write);
   if (partition.startsWith("SPLIT#")) return stepOfSplit(write);
   if (partition.startsWith("SNAPSHOT#")) return names(write, 0) === "function" ? "save fuzzy position" : "save slice";
   if (partition === "SWEEP") return "save sweep";
-  return partition.startsWith("LOAD#") ? "note part loaded" : "other";
+  if (partition.startsWith("CHECK#")) return "note part checked";
+  if (!partition.startsWith("LOAD#")) return "other";
+  return sort === "#damaged" ? "note part altered" : "note part loaded";
 }
 
 const names = (write: ConditionalWrite, index: number): string | undefined => write.set?.[index]?.[0][0];
 
+const STEPS_BY_REMOVAL: Readonly<Record<string, ControlStep>> = {
+  pins: "unpin",
+  sweep: "record swept",
+  mappingsOff: "forget mappings",
+};
+
+const STEPS_OF_PLAN: Readonly<Record<string, ControlStep>> = {
+  loadedAtMs: "record loaded",
+  heldAtMs: "hold restore",
+  wentOnAtMs: "go on",
+};
+
 function stepOfControl(write: ConditionalWrite): ControlStep {
   const first = write.set?.[0];
-  if (first === undefined) return write.remove?.[0]?.[0] === "pins" ? "unpin" : "record swept";
+  if (first === undefined) return STEPS_BY_REMOVAL[write.remove?.[0]?.[0] ?? ""] ?? "other";
   const [name, member] = first[0];
   const second = names(write, 1);
   switch (name) {
@@ -67,7 +90,11 @@ function stepOfControl(write: ConditionalWrite): ControlStep {
     case "phase":
       return second === "maxGen" ? "record restore" : "finish restore";
     case "restore":
-      return "record loaded";
+      return STEPS_OF_PLAN[member ?? ""] ?? "other";
+    case "requested":
+      return member === "refused" ? "refuse restore" : "ask for restore";
+    case "mappingsOff":
+      return member === undefined ? "owe first mapping" : "owe mapping";
     case "deleting":
       return "announce deletions";
     case "pins":

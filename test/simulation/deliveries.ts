@@ -4,7 +4,9 @@ import type { Invocations } from "./invocations.ts";
 import type { Process } from "./process.ts";
 import { FUNCTION } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
+import type { SimulatedMapping } from "./simulated-mapping.ts";
 import { numberAt, type SimulatedSplit } from "./simulated-source.ts";
+import type { Duty, Part, Turn } from "./turn.ts";
 
 /** An event source mapping on one split. */
 interface Delivery {
@@ -15,15 +17,24 @@ interface Delivery {
   busy: Process | undefined;
 }
 
-export class Deliveries {
+export class Deliveries implements Part {
+  readonly turns: readonly Turn[] = [
+    { weight: 9, begin: () => this.#deliverSome() },
+    { weight: 2, begin: () => this.#duplicate() },
+  ];
+  readonly duties: readonly Duty[] = [() => this.#deliverRedriven(), () => this.deliverAll(), () => this.#areBehind];
   readonly #all: Delivery[] = [];
   readonly #scene: Scene;
   readonly #invocations: Invocations;
+  /** The first mapping, where it can be turned off. */
+  readonly #mapping: SimulatedMapping | undefined;
   #duplicatesLeft: number;
 
-  constructor(scene: Scene, invocations: Invocations) {
+  constructor(scene: Scene, invocations: Invocations, mapping: SimulatedMapping | undefined) {
     this.#scene = scene;
     this.#invocations = invocations;
+    this.#mapping = mapping;
+    if (mapping !== undefined) mapping.startedAgain = () => this.#startAgain();
     this.#duplicatesLeft = scene.setup.duplicates;
     for (let mapping = 0; mapping < scene.setup.mappings; mapping += 1) {
       for (const split of scene.source.splits.values()) {
@@ -38,7 +49,7 @@ export class Deliveries {
   }
 
   /** Some split is not yet delivered to its end; by the first mapping, as another only repeats what that has brought. */
-  get areBehind(): boolean {
+  get #areBehind(): boolean {
     return this.#all.some(({ cursor, mapping, split }) => mapping === 0 && cursor < split.events.length);
   }
 
@@ -52,9 +63,11 @@ export class Deliveries {
     return any;
   }
 
-  deliverSome(): void {
-    if (this.#scene.monitor.redriven > 0 && this.#scene.choices.chance(0.3) && this.deliverRedriven()) return;
-    this.deliverNext(this.#scene.choices.below(this.#all.length));
+  #deliverSome(): boolean {
+    const { choices, monitor } = this.#scene;
+    if (monitor.redriven > 0 && choices.chance(0.3) && this.#deliverRedriven()) return true;
+    this.deliverNext(choices.below(this.#all.length));
+    return true;
   }
 
   /** The first that may be, from one on. */
@@ -64,10 +77,30 @@ export class Deliveries {
     }
   }
 
+  /** One that was off may begin at an older point than it had come to. */
+  #startAgain(): void {
+    if (this.#scene.setup.deployment?.startsOver !== true) return;
+    this.#scene.coverage.hit("a mapping starts over");
+    for (const delivery of this.#all) {
+      if (delivery.mapping === 0) delivery.cursor = this.#scene.choices.below(delivery.cursor + 1);
+    }
+  }
+
+  /** Also where it was disabled by hand: somebody else delivers then. */
+  #isOff(mapping: number): boolean {
+    const { choices, coverage, faultless, setup } = this.#scene;
+    if (mapping > 0 || this.#mapping === undefined || this.#mapping.delivers) return false;
+    if (setup.deployment?.offByHand === true) return false;
+    if (faultless || !choices.chance(0.2)) return true;
+    coverage.hit("a mapping that is off delivers all the same");
+    return false;
+  }
+
   /** What an event source mapping does next on a split. */
   #deliver(delivery: Delivery): boolean {
     const { split, mapping, busy } = delivery;
     if (busy !== undefined && !busy.dead && !busy.stalled) return false;
+    if (this.#isOff(mapping)) return false;
     if (!this.#mayBegin(delivery)) return false;
     const from = Math.max(delivery.cursor, split.expired) + 1;
     if (from > split.arrived) {
@@ -110,29 +143,28 @@ export class Deliveries {
     );
   }
 
-  duplicate(): void {
+  #duplicate(): boolean {
     const { split, cursor } = this.#all[this.#scene.choices.below(this.#all.length)] as Delivery;
-    if (this.#duplicatesLeft === 0 || cursor === 0) {
-      this.deliverSome();
-      return;
-    }
+    if (this.#duplicatesLeft === 0 || cursor === 0) return false;
     this.#duplicatesLeft -= 1;
     const from = 1 + this.#scene.choices.below(cursor);
     const to = Math.min(split.arrived, from + this.#scene.choices.below(this.#scene.setup.batchMax + 1));
     const records = this.#scene.source.records(split.split, from, to);
-    if (records.length === 0) return;
+    if (records.length === 0) return true;
     this.#scene.coverage.hit("a duplicate of resolved records");
     this.#invocations.start(
       "D",
       (process) => this.#invocations.fold(process, split.split, records),
       `${split.split}${from}..${to} comes again`,
     );
+    return true;
   }
 
   /** The engine's pump delivers what was put back. */
-  deliverRedriven(): boolean {
+  #deliverRedriven(): boolean {
+    // A deployment's coordinator does it there.
+    if (!this.#scene.monitor.redrivenIsDue || this.#scene.setup.deployment !== undefined) return false;
     const position = this.#scene.monitor.splits.get(REDRIVE_SPLIT)?.position ?? "";
-    if (Number(position) >= this.#scene.monitor.redriven) return false;
     if (this.#scene.processes.some(({ name, dead, stalled }) => name.startsWith("P") && !dead && !stalled)) return true;
     this.#scene.coverage.hit("a redriven record is delivered");
     this.#invocations.start(

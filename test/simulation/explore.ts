@@ -224,9 +224,9 @@ function begin({ setup, preemptionsMax }: Exploration, search: Search, tell?: (l
   };
   return new History({
     ...{ setup, explorer, choices: PLAINEST, coverage: new Coverage(), tell },
-    open: ({ scheduler, watcher }) => {
+    open: ({ watcher, ...surroundings }) => {
       mirror = new Mirror(watcher, search.named);
-      return new PortStores(scheduler, mirror);
+      return new PortStores({ ...surroundings, watcher: mirror });
     },
   });
 }

@@ -19,6 +19,7 @@ const writing = (place: string): Footprint => ({ reads: [place], writes: place, 
 export function footprintOf({ method, first, second }: Call): Footprint {
   switch (method.store) {
     case "clock":
+    case "mapping":
       return { reads: [], writes: undefined, everything: true };
     case "source":
       // Nothing arrives, closes or expires while one is explored.

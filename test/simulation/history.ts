@@ -5,12 +5,20 @@
  * the faults stop, what is still on its way arrives, and all must come to its end: every event folded once, a
  * checkpoint complete, a restore of it the same.
  */
+import { Coordinators } from "./coordinators.ts";
 import { Deliveries } from "./deliveries.ts";
+import { Fleet } from "./fleet.ts";
+import { HoldJudge } from "./hold-judge.ts";
 import { Invocations } from "./invocations.ts";
 import { Judge } from "./judge.ts";
-import { Operations } from "./operations.ts";
+import { Letters } from "./letters.ts";
+import { FUNCTION } from "./recording-function.ts";
+import { Restores } from "./restores.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
-import { HOUR_MS } from "./setup.ts";
+import { type Action, MINUTE_MS } from "./setup.ts";
+import { SimulatedMapping } from "./simulated-mapping.ts";
+import { Surroundings } from "./surroundings.ts";
+import type { Duty, Part } from "./turn.ts";
 import { Turns } from "./turns.ts";
 import { promise, Violation } from "./violation.ts";
 
@@ -31,18 +39,37 @@ export class History {
   readonly scene: Scene;
   readonly #invocations: Invocations;
   readonly #deliveries: Deliveries;
-  readonly #operations: Operations;
+  readonly #coordinators: Coordinators;
+  readonly #restores: Restores;
+  readonly #surroundings: Surroundings;
+  /** Of a deployment. */
+  readonly #mapping: SimulatedMapping | undefined;
   readonly #turns: Turns;
+  readonly #duties: readonly Duty[];
   readonly #judge: Judge;
 
   constructor(options: HistoryOptions) {
     const scene = new Scene(options);
     this.scene = scene;
+    const { deployment } = scene.setup;
     this.#judge = new Judge(scene);
+    new HoldJudge(scene);
     this.#invocations = new Invocations(scene, scene.choices.chance(options.largeStates ?? 0) ? LARGE_STATE_BYTES : 0);
-    this.#deliveries = new Deliveries(scene, this.#invocations);
-    this.#operations = new Operations(scene, this.#invocations);
-    this.#turns = new Turns(scene, this.#invocations, this.#deliveries, this.#operations);
+    this.#mapping = deployment && new SimulatedMapping(scene, FUNCTION, deployment);
+    const fleet = deployment && new Fleet(scene, this.#invocations, deployment.workers);
+    const deployed = this.#mapping && fleet && { mapping: this.#mapping, fleet };
+    this.#deliveries = new Deliveries(scene, this.#invocations, this.#mapping);
+    this.#coordinators = new Coordinators(scene, this.#invocations, deployed);
+    this.#restores = new Restores(scene, this.#invocations, this.#coordinators);
+    this.#surroundings = new Surroundings(scene, this.#invocations);
+    const letters = new Letters(scene, this.#invocations);
+    // Another kind of things that happen is one more part; `turn.ts` says what else it takes.
+    const parts: readonly Part[] = [this.#coordinators, this.#restores, this.#surroundings, letters];
+    const [first, ...turns] = [this.#deliveries, ...parts].flatMap((part) => part.turns ?? []);
+    if (first === undefined) throw new Error("A history of no turns cannot be played.");
+    this.#turns = new Turns(scene, { turns: [first, ...turns], script: (action) => this.#act(action) });
+    // What is delivered comes last: a barrier may wait for it while a coordinator is at work.
+    this.#duties = [...parts, this.#deliveries].flatMap((part) => part.duties ?? []);
   }
 
   /** @throws Violation */
@@ -53,12 +80,25 @@ export class History {
     scheduler.faultsLeft = setup.faultsMax;
     await scheduler.run(() => this.#anything());
     await this.#settleDown({ checkpoint: setup.lastCheckpoint });
-    await this.#judge.judge();
+    await this.#judgeAll();
     const aborted = setup.lastCheckpoint && monitor.known?.checkpoint?.status !== "COMPLETED";
     // In a few of them: where nothing goes on besides, one shows little for its many calls.
     const none = setup.checkpoints > 0 && monitor.completed === 0 && choices.chance(0.2);
     if (aborted || none) await this.#lastCheckpoint();
     if (setup.lastRestore && monitor.completed > 0) await this.#lastRestore();
+    if (setup.deployment?.lasts === true && monitor.known?.mappingsOff !== undefined) await this.#forgetMapping();
+  }
+
+  async #judgeAll(): Promise<void> {
+    await this.#judge.judge();
+    this.#mapping?.judge();
+  }
+
+  /** Of an action of a script. */
+  #act(action: Action): void {
+    if (action === "deliver") this.#deliveries.deliverNext();
+    else if (action === "restore") this.#restores.start({}, { carriedOn: true });
+    else this.#coordinators.start({ ask: true, savepoint: false, seconds: 2, pollMs: 1_000 });
   }
 
   /** Undisturbed: a batch of every split, and a checkpoint that can be restored. */
@@ -71,7 +111,7 @@ export class History {
       });
     this.#deliveries.deliverAll();
     await toRest();
-    this.#operations.startCoordinator({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
+    this.#coordinators.start({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
     await toRest();
   }
 
@@ -123,6 +163,7 @@ export class History {
     scheduler.faultsLeft = 0;
     tell?.("the faults stop");
     scene.faultless = true;
+    await this.#restores.repair();
     if (setup.maxConsecutiveDeadLetters < 100 || setup.triesMax > 2) {
       scene.repaired = true;
       coverage.hit("the function is repaired");
@@ -132,19 +173,14 @@ export class History {
       if (round > ROUNDS_MAX)
         throw new Violation(`the faults have stopped, and still not everything is done: ${this.#undone()}`);
       await scheduler.run(() => this.#toQuiet());
-      const begins = owesCheckpoint && !this.#owesCoordinator;
+      if (scene.monitor.isHeld) await this.#judge.judgeHeld();
+      const begins = owesCheckpoint && !this.#coordinators.areOwed && !scene.monitor.isHeld;
       if (begins) {
         owesCheckpoint = false;
-        this.#operations.coordinate({ deadlineMs: scene.nowMs + HOUR_MS, request: {} }, "a checkpoint meanwhile");
+        this.#coordinators.coordinateToTheEnd("a checkpoint meanwhile", {});
       }
       if (!this.#next() && !begins) return;
     }
-  }
-
-  /** A restore or a checkpoint that was left where it was. */
-  get #owesCoordinator(): boolean {
-    const { known } = this.scene.monitor;
-    return known?.phase === "REPLAYING" || known?.checkpoint?.settled === false;
   }
 
   #toQuiet(): boolean {
@@ -158,7 +194,7 @@ export class History {
       return true;
     }
     if (scene.hasStalled && (isIdle || choices.chance(0.2))) {
-      this.#turns.wake();
+      this.#surroundings.wake();
       return true;
     }
     return scheduler.step();
@@ -171,14 +207,9 @@ export class History {
       while (source.arrive(split, nowMs));
       source.close(split);
     }
-    if (this.#owesCoordinator) {
-      this.#operations.coordinate({ deadlineMs: nowMs + HOUR_MS }, "a coordinator");
-      // Mappings go on meanwhile: a barrier may wait for them.
-      this.#deliveries.deliverAll();
-      return true;
-    }
-    const redriven = this.#deliveries.deliverRedriven();
-    return this.#deliveries.deliverAll() || redriven || this.#deliveries.areBehind;
+    let any = false;
+    for (const duty of this.#duties) any = duty() || any;
+    return any;
   }
 
   #undone(): string {
@@ -191,22 +222,22 @@ export class History {
   }
 
   async #lastCheckpoint(): Promise<void> {
-    const { monitor, nowMs } = this.scene;
+    const { monitor } = this.scene;
     const before = monitor.known?.epoch ?? 0;
-    this.#operations.coordinate({ deadlineMs: nowMs + HOUR_MS, request: {} }, "the last checkpoint");
+    this.#coordinators.coordinateToTheEnd("the last checkpoint", {});
     await this.#settleDown();
     const { checkpoint } = monitor.known ?? {};
     promise(checkpoint !== undefined && checkpoint.n > before && checkpoint.status === "COMPLETED", () => {
       return `nothing is wrong any more, and checkpoint ${checkpoint?.n} is ${checkpoint?.status}: ${checkpoint?.reason}`;
     });
-    await this.#judge.judge();
+    await this.#judgeAll();
   }
 
   async #lastRestore(): Promise<void> {
     const { monitor, source } = this.scene;
     const { gen = 0 } = monitor.known ?? {};
     const latest = monitor.latest;
-    this.#operations.startRestore(undefined, { carriedOn: true });
+    this.#restores.start({}, { carriedOn: true });
     await this.#settleDown();
     const control = monitor.known;
     // What the source has forgotten may be what a replay needs.
@@ -215,6 +246,19 @@ export class History {
     promise(refused || ((control?.gen ?? 0) > gen && control?.restoredFrom?.checkpoint === latest), () => {
       return `the latest checkpoint is ${latest}, and generation ${control?.gen} was restored from ${control?.restoredFrom?.checkpoint}`;
     });
-    await this.#judge.judge();
+    await this.#judgeAll();
+  }
+
+  /** Long after a restore nothing is owed any more, and the mapping is as it was. */
+  async #forgetMapping(): Promise<void> {
+    const { scene } = this;
+    scene.coverage.hit("what a mapping was owed is forgotten");
+    scene.nowMs += 30 * MINUTE_MS;
+    this.#coordinators.coordinateToTheEnd();
+    await this.#settleDown();
+    promise(scene.monitor.known?.mappingsOff === undefined, () => {
+      return "half an hour after the last restore control still says that a mapping is owed to be enabled";
+    });
+    await this.#judgeAll();
   }
 }

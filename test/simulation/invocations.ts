@@ -89,6 +89,38 @@ export class Invocations {
     return process;
   }
 
+  /**
+   * Starts an invocation that `caller` waits for. Of one that dies or stalls it hears as of a connection that breaks; the
+   * one that stalls may go on all the same.
+   */
+  call<Answer>(
+    { caller, kind, what }: { readonly caller: Process; readonly kind: string; readonly what: string },
+    act: (process: Process) => Promise<Answer>,
+  ): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const process = this.start(
+        kind,
+        async (process) => {
+          process.forsake = () => {
+            caller.heard.push(`${process.name} is gone`);
+            reject(new TidemarkError("retry", `nobody knows what became of ${process.name}`));
+          };
+          try {
+            const answer = await act(process);
+            caller.heard.push(`${process.name} answers`);
+            resolve(answer);
+          } catch (thrown) {
+            caller.heard.push(`${process.name} fails`);
+            reject(thrown);
+            throw thrown;
+          }
+        },
+        what,
+      );
+      if (process.dead) process.forsake();
+    });
+  }
+
   #ended(process: Process, thrown: unknown): void {
     if (process.dead) return;
     process.dead = true;
@@ -134,6 +166,7 @@ export class Invocations {
     const randomness = { fraction: () => 0.5, token: () => this.#token(process) };
     const stores = this.#scene.stores.open(process, { clock, randomness });
     const source = this.#sourceOf(process, stores.storage);
+    const { partItemsMax } = this.#scene.setup;
     return {
       app: this.#app,
       ...stores,
@@ -141,6 +174,7 @@ export class Invocations {
       ...{ clock, randomness },
       observe: (event) => this.#observe(process, event),
       compression: plain,
+      ...(partItemsMax === undefined ? {} : { partItemsMax }),
     };
   }
 

@@ -30,7 +30,7 @@ export class Judge {
   constructor(scene: Scene) {
     this.#scene = scene;
     scene.monitor.committed = (n, manifest) => void this.#unread.push([n, manifest]);
-    scene.monitor.splitWritten = (name, split, before) => this.#splitWritten(name, split, before);
+    scene.monitor.onSplit.push((name, split, before) => this.#splitWritten(name, split, before));
   }
 
   /** At rest, when nothing goes wrong any more: all was delivered, and is folded. @throws Violation */
@@ -53,15 +53,40 @@ export class Judge {
       promise(item.phase === "RUNNING" && item.gen === control?.gen, () => {
         return `split ${split} is ${item.phase} in generation ${item.gen}, and control in ${control?.gen}`;
       });
-      const holes = await allHoles(this.#scene.stores.truth.control, { function: FUNCTION, split }, item);
-      reached.set(split, { position: item.position, holes, maybeTo: item.attemptedTo });
+      reached.set(split, await this.#reachedBy(split, item));
     }
+    const logs = await this.#liveLogs(control?.gen ?? 1);
+    this.#expectFold(reached, logs, "the live state");
+  }
+
+  /** At rest, while a restore is held: the state is the fold up to there. @throws Violation */
+  async judgeHeld(): Promise<void> {
+    const { monitor, source } = this.#scene;
+    const generation = monitor.known?.gen ?? 1;
+    const reached = new Map<string, Reached>();
+    for (const split of source.splits.keys()) {
+      const item = monitor.splits.get(split);
+      if (item === undefined) continue;
+      promise(item.gen === generation && item.phase === "REPLAYING", () => {
+        return `split ${split} is ${item.phase} in generation ${item.gen}, and the restore of generation ${generation} is held`;
+      });
+      reached.set(split, await this.#reachedBy(split, item));
+    }
+    this.#expectFold(reached, await this.#liveLogs(generation), "the state of the restore that is held");
+  }
+
+  async #reachedBy(split: string, item: Split): Promise<Reached> {
+    const holes = await allHoles(this.#scene.stores.truth.control, { function: FUNCTION, split }, item);
+    return { position: item.position, holes, maybeTo: item.attemptedTo };
+  }
+
+  async #liveLogs(generation: number): Promise<Map<string, readonly string[]>> {
     const logs = new Map<string, readonly string[]>();
-    const scope = { function: FUNCTION, generation: control?.gen ?? 1 };
+    const scope = { function: FUNCTION, generation };
     for await (const { items } of this.#scene.stores.truth.state.scan(scope, { index: 0, count: 1 })) {
       for (const { key, state } of items) if (state !== ABSENT) logs.set(key, idsIn(state.value));
     }
-    this.#expectFold(reached, logs, "the live state");
+    return logs;
   }
 
   /** Each checkpoint is the fold over exactly its positions, at the moment at which its manifest stands. */

@@ -8,6 +8,7 @@ import type { ConditionalWrite } from "../../shared/control/conditional-write.ts
 import type { Control } from "../../shared/control/control.ts";
 import type { ItemKey, UpdateAnswer } from "../../shared/control/control-store.ts";
 import type { Split } from "../../shared/control/split.ts";
+import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import type { StateScope } from "../../shared/state/state-backend.ts";
 import { ABSENT, type StateItem } from "../../shared/state/state-item.ts";
 import { controlStepOf } from "./control-step.ts";
@@ -22,6 +23,7 @@ export interface Addressed {
   readonly generation: number;
   readonly restoredFrom?: { readonly generation: number; readonly checkpoint: number };
   readonly mode?: string;
+  readonly completedAt?: string;
   readonly functions?: readonly {
     readonly name: string;
     readonly keys: number;
@@ -53,7 +55,13 @@ export class Monitor implements Watcher {
   /** Told of a manifest as soon as it stands. */
   committed: (n: number, manifest: Addressed) => void = () => {};
   /** Told of a split item as soon as it is written. */
-  splitWritten: (name: string, split: Split, before: Split | undefined) => void = () => {};
+  readonly onSplit: ((name: string, split: Split, before: Split | undefined) => void)[] = [];
+  /** Told of control as soon as it is written. */
+  readonly onControl: ((now: Control, before: Control | undefined) => void)[] = [];
+  /** Generations whose load has met a part that was altered. */
+  readonly damaged = new Set<number>();
+  /** Tokens of restores that were asked for. */
+  readonly #requests = new Set<string>();
   readonly #coverage: Coverage;
 
   constructor(coverage: Coverage) {
@@ -65,12 +73,15 @@ export class Monitor implements Watcher {
     if (!answer.applied) return;
     if (key.partition === "CONTROL") this.#controlWritten(answer.after as unknown as Control);
     else if (key.partition.startsWith("SPLIT#")) this.#splitWritten(key.sort, answer.after as unknown as Split);
+    else if (key.sort === "#damaged") this.damaged.add(Number(key.partition.slice("LOAD#".length)));
   }
 
   #controlWritten(now: Control): void {
     const before = this.known;
     this.known = now;
+    for (const told of this.onControl) told(now, before);
     if (before === undefined) return;
+    this.#restoreRecorded(now, before);
     promise(now.epoch >= before.epoch, () => `control's epoch went back from ${before.epoch} to ${now.epoch}`);
     promise(now.gen >= before.gen, () => `the live generation went back from ${before.gen} to ${now.gen}`);
     promise(now.maxGen >= before.maxGen, () => `maxGen went back from ${before.maxGen} to ${now.maxGen}`);
@@ -95,11 +106,20 @@ export class Monitor implements Watcher {
     });
   }
 
+  /** One that was asked for is recorded only while it still is. */
+  #restoreRecorded({ requested, restore }: Control, before: Control): void {
+    if (requested !== undefined) this.#requests.add(requested.token);
+    if (restore === undefined || restore.token === before.restore?.token || !this.#requests.has(restore.token)) return;
+    promise(before.requested?.token === restore.token && before.requested.refused === undefined, () => {
+      return `the restore of checkpoint ${restore.checkpoint} begins, and nobody asks for it any more`;
+    });
+  }
+
   #splitWritten(name: string, now: Split): void {
     if (now.epoch === undefined) return;
     const before = this.splits.get(name);
     this.splits.set(name, now);
-    this.splitWritten(name, now, before);
+    for (const told of this.onSplit) told(name, now, before);
     const epoch = this.known?.epoch ?? 0;
     promise(now.epoch <= now.pendingEpoch && now.pendingEpoch <= epoch, () => {
       return `split ${name} is in epoch ${now.epoch}, asked for ${now.pendingEpoch}, and control in ${epoch}`;
@@ -191,6 +211,23 @@ export class Monitor implements Watcher {
       if (kind === "manifest" && other !== n && this.isLive(other)) return true;
     }
     return false;
+  }
+
+  /** A restore stays where it is to be held, and was not told to go on. */
+  get isHeld(): boolean {
+    const { phase, restore } = this.known ?? {};
+    return phase === "REPLAYING" && restore?.heldAtMs !== undefined && restore.wentOnAtMs === undefined;
+  }
+
+  /** Letters that were put back are still to be delivered. */
+  get redrivenIsDue(): boolean {
+    return Number(this.splits.get(REDRIVE_SPLIT)?.position ?? "") < this.redriven;
+  }
+
+  /** When a checkpoint that stands completed, by its manifest. */
+  completedAtMs(n: number): number | undefined {
+    const { kind, completedAt } = this.addressed.get(n) ?? {};
+    return kind === "manifest" && completedAt !== undefined ? Date.parse(completedAt) : undefined;
   }
 
   /** How many checkpoints stand. */

@@ -10,6 +10,8 @@ export class Process {
   stalled = false;
   /** It ended by itself, and no fault kept it from saying that it lives. */
   cameOut = false;
+  /** Told when it dies or stalls: whoever waits for its answer does no longer. */
+  forsake: () => void = () => {};
   /** All that it was answered, and to what, where somebody compares: what it does next depends on nothing else. */
   readonly heard: string[] = [];
   /** Tokens it has drawn. */

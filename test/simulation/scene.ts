@@ -59,8 +59,9 @@ export class Scene {
     tell?.(JSON.stringify(this.setup, (_, value) => (value instanceof Set ? [...value] : value)));
     this.scheduler = new Scheduler({ choices, coverage, settle, tell });
     this.monitor = new Monitor(coverage);
-    const open = options.open ?? (({ scheduler, watcher }) => new PortStores(scheduler, watcher));
-    this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage });
+    const open = options.open ?? ((surroundings) => new PortStores(surroundings));
+    const { statePageItems } = this.setup;
+    this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage, statePageItems });
     this.source = new SimulatedSource(this.setup, this.nowMs);
   }
 

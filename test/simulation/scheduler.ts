@@ -38,7 +38,7 @@ export interface NamedFailure {
 
 /** What a call is, for the log and for deciding what may happen to it. One object for each method, made once. */
 export interface Method {
-  readonly store: "control" | "state" | "storage" | "source" | "clock";
+  readonly store: "control" | "state" | "storage" | "source" | "mapping" | "clock";
   readonly name: string;
   readonly writes: boolean;
   /** What its caller is told when it was not carried out. @default one error of Tidemark's own */
@@ -126,6 +126,7 @@ export class Scheduler {
     for (let index = this.waiting.length - 1; index >= 0; index -= 1) {
       if (this.waiting[index]?.process === process) this.waiting.splice(index, 1);
     }
+    process.forsake();
   }
 
   /**
@@ -201,6 +202,7 @@ export class Scheduler {
       process.stalled = true;
       this.#options.coverage.hit("a process stalls");
       this.#options.tell?.(`${process.name} stalls`);
+      process.forsake();
       return this.#choose();
     }
     if (same >= 0 && !(able > 1 && choices.chance(switching))) return this.take(same);

@@ -18,7 +18,23 @@ export interface SplitPlan {
   readonly early: number;
 }
 
+/** What a deployment has besides what an embedded engine has. */
+export interface Deployment {
+  /** How many take slices, checks and loads at a time. */
+  readonly workers: number;
+  /** The mapping was disabled by hand before anything began, and somebody else delivers. */
+  readonly offByHand: boolean;
+  /** How long the mapping takes to be enabled or disabled. */
+  readonly settlingMs: number;
+  /** A mapping that is enabled again begins at an older point. */
+  readonly startsOver: boolean;
+  /** So long that what a restore owed its mapping is forgotten. */
+  readonly lasts: boolean;
+}
+
 export interface Setup {
+  /** Restores are asked for, and whoever coordinates has workers and a mapping. Absent: as the embedded engine does it. */
+  readonly deployment?: Deployment;
   readonly mode: "exactly-once" | "at-least-once";
   readonly splits: readonly SplitPlan[];
   /** Keys are those of all splits, or each split has its own. */
@@ -48,6 +64,14 @@ export interface Setup {
   /** How many are asked for while anything can happen; 0: none is ever taken, but for {@link lastCheckpoint}. */
   readonly checkpoints: number;
   readonly restores: number;
+  /** How many restores are to be held somewhere. */
+  readonly holds: number;
+  /** How many parts are altered where they lie, while a restore reads them. */
+  readonly alterations: number;
+  /** Items that a page of a scan has at the most. */
+  readonly statePageItems: number;
+  /** A part of a checkpoint ends with so many. @default the product's */
+  readonly partItemsMax?: number;
   /** A checkpoint has completed before anything goes wrong. */
   readonly headStart: boolean;
   /** Once the faults have stopped: a checkpoint while the rest is delivered, and a restore of the latest after that. */
@@ -126,7 +150,11 @@ export function drawSetup(choices: Choices): Setup {
   const faulty = sometimes(0.75);
   const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
   const restores = batchesOnly ? 0 : large ? one(0, 0, 0, 1, 1, 2) : one(0, 1);
+  const deployment = !batchesOnly && sometimes(0.25) ? drawDeployment(choices) : undefined;
+  // A mapping's debts are forgotten after twenty minutes.
+  const halfHours = deployment !== undefined && sometimes(0.3) ? [30 * MINUTE_MS] : [];
   return {
+    ...(deployment && { deployment }),
     mode: sometimes(0.12) ? "at-least-once" : "exactly-once",
     splits,
     sharedKeys,
@@ -143,10 +171,14 @@ export function drawSetup(choices: Choices): Setup {
     versions: sometimes(0.1),
     expiry,
     agedMs,
-    jumpsMs: [...minutes, ...hours, ...days],
+    jumpsMs: [...minutes, ...halfHours, ...hours, ...days],
     clears,
     checkpoints: batchesOnly ? 0 : forgets ? 3 : one(1, 1, 2, 3),
-    restores,
+    restores: deployment !== undefined && restores > 0 ? restores + choices.below(2) : restores,
+    holds: restores > 0 && sometimes(0.2) ? 1 : 0,
+    alterations: deployment !== undefined && restores > 0 && sometimes(0.15) ? 1 : 0,
+    statePageItems: one(2, 1),
+    ...(sometimes(0.3) ? { partItemsMax: 1 } : {}),
     headStart: restores > 0 && sometimes(0.7),
     lastCheckpoint: !batchesOnly && sometimes(forgets ? 0.5 : 0.15),
     lastRestore: !batchesOnly && sometimes(0.07),
@@ -162,5 +194,15 @@ export function drawSetup(choices: Choices): Setup {
       faults,
       stalling: one(0, 0, 0.03, 0.1),
     },
+  };
+}
+
+function drawDeployment(choices: Choices): Deployment {
+  return {
+    workers: [1, 1, 2, 4][choices.below(4)] as number,
+    offByHand: choices.chance(0.1),
+    settlingMs: choices.chance(0.5) ? 3_000 : 0,
+    startsOver: choices.chance(0.3),
+    lasts: choices.chance(0.2),
   };
 }

@@ -37,6 +37,8 @@ export interface StoresSurroundings {
   readonly watcher: Watcher;
   readonly choices: Choices;
   readonly coverage: Coverage;
+  /** Items that a page of a scan has at the most. */
+  readonly statePageItems: number;
 }
 
 /** Told of every write that was applied, in their order. May throw a violation. */
@@ -50,21 +52,22 @@ export interface Watcher {
   object(path: string, body: Uint8Array | undefined): void;
 }
 
-/** Small pages, so that scans and lists are interleaved with writes. */
+/** Small pages, so that lists are interleaved with writes. */
 const PAGE_ITEMS = 2;
 
 export class PortStores implements WorldStores {
-  readonly truth = {
-    control: new HeapControlStore(),
-    state: new HeapStateBackend({ pageItems: PAGE_ITEMS }),
-    storage: new MemoryCheckpointStorage("memory:simulated"),
-  };
+  readonly truth: Stores;
   readonly #scheduler: Scheduler;
   readonly #watcher: Watcher;
 
-  constructor(scheduler: Scheduler, watcher: Watcher) {
+  constructor({ scheduler, statePageItems, watcher }: Omit<StoresSurroundings, "choices" | "coverage">) {
     this.#scheduler = scheduler;
     this.#watcher = watcher;
+    this.truth = {
+      control: new HeapControlStore(),
+      state: new HeapStateBackend({ pageItems: statePageItems }),
+      storage: new MemoryCheckpointStorage("memory:simulated"),
+    };
   }
 
   open(process: Process): Stores {
