@@ -7,6 +7,7 @@
  */
 import type { Command } from "commander";
 import { TidemarkError } from "../shared/errors.ts";
+import { jsonText } from "../shared/json/json-text.ts";
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
@@ -60,7 +61,7 @@ export function print(text: string): void {
 }
 
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value));
+  print(jsonText(value));
 }
 
 /** Progress for people; never on stdout. */

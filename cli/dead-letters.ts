@@ -6,6 +6,7 @@ import { listDeadLetters } from "../shared/dead-letter/dead-letter.ts";
 import { putBackLetters } from "../shared/dead-letter/put-back.ts";
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
+import { jsonText } from "../shared/json/json-text.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
 
 interface RedriveOptions extends CommonOptions {
@@ -62,7 +63,7 @@ async function list(name: string | undefined, options: CommonOptions): Promise<u
       else {
         const back = letter.redrivenAs === undefined ? "" : ` (put back as ${letter.redrivenAs})`;
         print(
-          `${letter.at} ${letter.function} ${letter.split} ${letter.position}${back}\n  ${letter.cause} after ${letter.tries} ${letter.tries === 1 ? "try" : "tries"}: ${letter.error}\n  ${JSON.stringify(letter.record)}`,
+          `${letter.at} ${letter.function} ${letter.split} ${letter.position}${back}\n  ${letter.cause} after ${letter.tries} ${letter.tries === 1 ? "try" : "tries"}: ${letter.error}\n  ${jsonText(letter.record)}`,
         );
       }
     }

@@ -5,6 +5,7 @@ import { type HomeApp, openHomeApp } from "../local/open-home-app.ts";
 import { type KeyState, readState, readStatePage, type StatePage } from "../local/read-states.ts";
 import { askRun } from "../local/run-control.ts";
 import { functionNamed } from "../shared/app/app-description.ts";
+import { jsonText } from "../shared/json/json-text.ts";
 import {
   type CommonOptions,
   conclude,
@@ -53,7 +54,7 @@ async function get(name: string, key: string | undefined, options: CommonOptions
       return { exitCode: EXIT_FAILED };
     }
     if (options.json === true) printJson(found);
-    else print(JSON.stringify(found.state, null, 2));
+    else print(jsonText(found.state, 2));
     return { exitCode: 0 };
   } finally {
     await app.close();
@@ -75,7 +76,7 @@ async function printAll(app: HomeApp, name: string): Promise<void> {
   let cursor: string | undefined;
   do {
     const page = await pageOf(app, name, cursor);
-    const lines = page.states.map((state) => `${JSON.stringify(state)}\n`).join("");
+    const lines = page.states.map((state) => `${jsonText(state)}\n`).join("");
     if (!process.stdout.write(lines)) await once(process.stdout, "drain");
     cursor = page.cursor;
   } while (cursor !== undefined);

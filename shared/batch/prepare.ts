@@ -175,8 +175,11 @@ function addValidated(
   }
 }
 
-/** A parser's words quote the record. Its dead letter holds that; logs may not, where they hide keys. */
+/** A parser's words quote the record. Its dead letter holds that; logs may not, where they hide keys. Tidemark's own do not. */
 function unreadable({ definition, nameKey }: PrepareScope, thrown: unknown): TidemarkError {
+  if (thrown instanceof TidemarkError && thrown.kind === "fix-event") {
+    return new TidemarkError("fix-event", `A record of function ${definition.name} cannot be read: ${thrown.message}`);
+  }
   const why = nameKey === plainKey ? describeThrown(thrown) : (thrown as Error).name;
   return new TidemarkError(
     "fix-event",

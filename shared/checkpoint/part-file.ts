@@ -1,6 +1,6 @@
 /**
  * Part files: the keys of a slice as gzipped JSON lines, in the form of DynamoDB's own exports and imports
- * (`{"Item":{"key":{"S":…},"state":{…},"stateVersion":{"N":"2"}}}`).
+ * (`{"Item":{"key":{"S":…},"state":{…},"stateVersion":{"N":"2"}}}`, and `stateBigInts` where the state holds BigInts).
  *
  * Invariants:
  * - Neither half ever holds a whole part: pages go through the compressor as fast as the storage takes them.
@@ -11,6 +11,7 @@ import { createHash, type Hash } from "node:crypto";
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { fromAttribute, toAttribute } from "../json/attribute-value.ts";
+import { type BigIntMarks, marksOf } from "../json/big-int-marks.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { type Compression, gzip } from "../storage/compression.ts";
@@ -27,19 +28,22 @@ export interface PartItem {
 
 /** One line of a part, its end included. */
 export function encodePartItem(item: PartItem): string {
+  const marks = marksOf(item.state);
   const attributes = {
     key: { S: item.key },
     state: toAttribute(item.state),
     stateVersion: { N: String(item.stateVersion) },
+    ...(marks === undefined ? {} : { stateBigInts: toAttribute(marks) }),
   };
   return `${JSON.stringify({ Item: attributes })}\n`;
 }
 
 function decodePartItem(line: string): PartItem {
   const { Item } = JSON.parse(line) as { readonly Item: { readonly [name: string]: AttributeValue } };
-  const { key, state, stateVersion } = Item;
+  const { key, state, stateVersion, stateBigInts } = Item;
   if (key?.S === undefined || state === undefined || stateVersion?.N === undefined) throw new Error("not an item");
-  return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N) };
+  const marks = stateBigInts && (fromAttribute(stateBigInts) as BigIntMarks);
+  return { key: key.S, state: fromAttribute(state, marks), stateVersion: Number(stateVersion.N) };
 }
 
 /**

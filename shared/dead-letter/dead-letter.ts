@@ -7,7 +7,9 @@
  * - A letter put back is folded at most once: the number that stands in `redrivenAs` decides which entry counts.
  */
 import { TidemarkError } from "../errors.ts";
+import { jsonText } from "../json/json-text.ts";
 import type { JsonValue } from "../json/json-value.ts";
+import { parseJson } from "../json/parse-json.ts";
 import type { Position } from "../source/position.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
 import { deadLetterPath, deadLettersPrefix } from "../storage/object-paths.ts";
@@ -98,12 +100,12 @@ export async function claimRedrive(
   }
 }
 
-const encode = (letter: DeadLetter): Uint8Array => new TextEncoder().encode(`${JSON.stringify(letter, null, 2)}\n`);
+const encode = (letter: DeadLetter): Uint8Array => new TextEncoder().encode(`${jsonText(letter, 2)}\n`);
 
 function parse(text: string, path: string): DeadLetter {
   let letter: DeadLetter;
   try {
-    letter = JSON.parse(text) as DeadLetter;
+    letter = parseJson(text) as DeadLetter;
   } catch (cause) {
     throw new TidemarkError(
       "fix-configuration",

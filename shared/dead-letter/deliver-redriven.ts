@@ -14,6 +14,7 @@ import type { ControlStore } from "../control/control-store.ts";
 import { readSplit, type SplitPlace } from "../control/split-steps.ts";
 import type { Clock, Randomness } from "../environment.ts";
 import { describeThrown } from "../errors.ts";
+import { jsonText } from "../json/json-text.ts";
 import type { Observer } from "../observer.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
 import type { Source, SourceBatch, SourceRecord } from "../source/source.ts";
@@ -105,7 +106,7 @@ async function nextRecords(
   const request = { split: REDRIVE_SPLIT, after, pageRecords: 1, follow: false };
   for await (const { records } of delivery.source.reader.read(request)) {
     for (const record of records) {
-      bytes += Buffer.byteLength(JSON.stringify(eventOf(delivery, [record])));
+      bytes += Buffer.byteLength(jsonText(eventOf(delivery, [record])));
       if (next.length > 0 && bytes > BATCH_BYTES_MAX) return next;
       if (!(await hasComeToIt(control, delivery.function, record))) {
         if (next.length === 0)

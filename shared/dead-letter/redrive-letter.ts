@@ -8,7 +8,9 @@
  */
 import type { Clock } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
+import { jsonText } from "../json/json-text.ts";
 import type { JsonValue } from "../json/json-value.ts";
+import { parseJson } from "../json/parse-json.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
 import { redrivePath, redrivePrefix } from "../storage/object-paths.ts";
@@ -72,7 +74,7 @@ export async function appendRedrive(
     letter: original,
     redrivenAt: new Date(options.clock.now()).toISOString(),
   };
-  const body = Buffer.from(JSON.stringify(redriven));
+  const body = Buffer.from(jsonText(redriven));
   let number = options.after === undefined ? await lastNumber(storage, functionName) : redriveNumber(options.after);
   for (;;) {
     const position = redrivePosition(++number);
@@ -90,7 +92,7 @@ export async function readRedriven(
   const object = await readWhole(storage, path);
   if (object === undefined) return undefined;
   try {
-    const redriven = JSON.parse(object.text) as Partial<RedrivenLetter> | null;
+    const redriven = parseJson(object.text) as Partial<RedrivenLetter> | null;
     if (typeof redriven?.letter?.split === "string" && typeof redriven.redrivenAt === "string") {
       return redriven as RedrivenLetter;
     }

@@ -24,8 +24,8 @@ export function validateEvent<Event, State>(
 ): EventValidation<Event> | Promise<EventValidation<Event>> {
   const result = definition.event["~standard"].validate(raw);
   return isPromise(result)
-    ? Promise.resolve(result).then((settled) => toValidation(definition.name, settled))
-    : toValidation(definition.name, result);
+    ? Promise.resolve(result).then((settled) => toValidation(definition.name, raw, settled))
+    : toValidation(definition.name, raw, result);
 }
 
 function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
@@ -33,19 +33,50 @@ function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value
   return typeof (value as { then?: unknown }).then === "function";
 }
 
-function toValidation<Event>(functionName: string, result: StandardSchemaV1.Result<Event>): EventValidation<Event> {
+function toValidation<Event>(
+  functionName: string,
+  raw: unknown,
+  result: StandardSchemaV1.Result<Event>,
+): EventValidation<Event> {
   if (result.issues === undefined) return { ok: true, event: result.value };
-  return { ok: false, error: new TidemarkError("fix-event", describeRefusal(functionName, result.issues)) };
+  return { ok: false, error: new TidemarkError("fix-event", describeRefusal(functionName, raw, result.issues)) };
 }
 
-function describeRefusal(functionName: string, issues: readonly StandardSchemaV1.Issue[]): string {
+function describeRefusal(functionName: string, raw: unknown, issues: readonly StandardSchemaV1.Issue[]): string {
+  const bigInts = issues.find((issue) => typeof valueAt(raw, segmentsOf(issue)) === "bigint");
+  return (
+    `The schema of ${functionName} refuses the event: ${describeIssues("event", issues)}. ` +
+    (bigInts === undefined ? "" : explainBigInt(segmentsOf(bigInts))) +
+    "Correct what writes the event, or widen the schema and redrive the dead letter."
+  );
+}
+
+/** What a schema found, by the places of the value that messages call `root`. */
+export function describeIssues(root: string, issues: readonly StandardSchemaV1.Issue[]): string {
   const shown = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => {
-    const segments = (issue.path ?? []).map((segment) => (typeof segment === "object" ? segment.key : segment));
-    return `${jsonPath("event", segments)}: ${issue.message}`;
+    return `${jsonPath(root, segmentsOf(issue))}: ${issue.message}`;
   });
   const more = issues.length - shown.length;
+  return `${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
+}
+
+function segmentsOf({ path = [] }: StandardSchemaV1.Issue): PropertyKey[] {
+  return path.map((segment) => (typeof segment === "object" ? segment.key : segment));
+}
+
+function valueAt(raw: unknown, segments: readonly PropertyKey[]): unknown {
+  let value = raw;
+  for (const segment of segments) {
+    if (typeof value !== "object" || value === null) return undefined;
+    value = (value as { readonly [segment: PropertyKey]: unknown })[segment];
+  }
+  return value;
+}
+
+/** A schema says that it got a BigInt, not why: nobody wrote one into the JSON. */
+function explainBigInt(segments: readonly PropertyKey[]): string {
   return (
-    `The schema of ${functionName} refuses the event: ${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}. ` +
-    "Correct what writes the event, or widen the schema and redrive the dead letter."
+    `${jsonPath("event", segments)} is an integer beyond 2^53, which no number holds exactly: such integers arrive as BigInt. ` +
+    'Take it as one (z.bigint()), or have the source give such integers as text: sources: { NAME: { url: "…", integers: "text" } }. '
   );
 }

@@ -4,10 +4,13 @@
  *
  * Own code because `@aws-sdk/util-dynamodb` refuses integers beyond 2^53 in either direction.
  * Every double that DynamoDB can hold comes back as itself: `String(n)` has at most 17 significant digits (DynamoDB
- * keeps 38) and is the shortest text that reads as `n`. Only -0 changes: it comes back as 0.
+ * keeps 38) and is the shortest text that reads as `n`. Only -0 changes: it comes back as 0. A BigInt is an N of its
+ * digits; that it is one, only its marks tell ({@link BigIntMarks}).
  */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import { TidemarkError } from "../errors.ts";
+import { type BigIntMarks, marksWithin } from "./big-int-marks.ts";
+import { isStorableBigInt } from "./check-json.ts";
 import type { JsonValue } from "./json-value.ts";
 
 export type AttributeMap = Record<string, AttributeValue>;
@@ -17,7 +20,7 @@ const MAGNITUDE_END = 1e126;
 
 /**
  * @throws TidemarkError `fix-function` for a number that DynamoDB cannot hold (its magnitude must be 0, or from 1E-130
- * to 9.99…E+125), for an empty member name and for what is not JSON.
+ * to 9.99…E+125; a BigInt has 38 digits at most), for an empty member name and for what is not JSON.
  */
 export function toAttribute(value: JsonValue): AttributeValue {
   switch (typeof value) {
@@ -25,6 +28,8 @@ export function toAttribute(value: JsonValue): AttributeValue {
       return { S: value };
     case "number":
       return { N: numberText(value) };
+    case "bigint":
+      return { N: integerText(value) };
     case "boolean":
       return { BOOL: value };
     case "object":
@@ -56,12 +61,18 @@ export function toAttributeMap(object: { readonly [name: string]: JsonValue }): 
   return attributes;
 }
 
-/** @throws TidemarkError `fix-configuration` for a type that Tidemark never writes (bytes, sets). */
-export function fromAttribute(attribute: AttributeValue): JsonValue {
+/**
+ * @param marks which numbers are BigInts; undefined: none is
+ * @throws TidemarkError `fix-configuration` for a type that Tidemark never writes (bytes, sets), and for a number that is
+ * marked as a BigInt and is no integer.
+ */
+export function fromAttribute(attribute: AttributeValue, marks?: BigIntMarks): JsonValue {
   if (attribute.S !== undefined) return attribute.S;
-  if (attribute.N !== undefined) return Number(attribute.N);
-  if (attribute.M !== undefined) return fromAttributeMap(attribute.M);
-  if (attribute.L !== undefined) return attribute.L.map(fromAttribute);
+  if (attribute.N !== undefined) return marks === true ? integerOf(attribute.N) : Number(attribute.N);
+  if (attribute.M !== undefined) return fromAttributeMap(attribute.M, marks);
+  if (attribute.L !== undefined) {
+    return attribute.L.map((element, index) => fromAttribute(element, marksWithin(marks, index)));
+  }
   if (attribute.BOOL !== undefined) return attribute.BOOL;
   if (attribute.NULL !== undefined) return null;
   throw new TidemarkError(
@@ -70,10 +81,28 @@ export function fromAttribute(attribute: AttributeValue): JsonValue {
   );
 }
 
-export function fromAttributeMap(attributes: AttributeMap): { [name: string]: JsonValue } {
+export function fromAttributeMap(attributes: AttributeMap, marks?: BigIntMarks): { [name: string]: JsonValue } {
   const object: { [name: string]: JsonValue } = {};
-  for (const name in attributes) setOwn(object, name, fromAttribute(attributes[name] as AttributeValue));
+  for (const name in attributes) {
+    setOwn(object, name, fromAttribute(attributes[name] as AttributeValue, marksWithin(marks, name)));
+  }
   return object;
+}
+
+function integerOf(text: string): bigint {
+  if (/^-?\d+$/.test(text)) return BigInt(text);
+  throw new TidemarkError(
+    "fix-configuration",
+    `The number ${text} is marked as a BigInt, which Tidemark writes as an integer. Something else changed this item: put an integer back, or remove its mark.`,
+  );
+}
+
+function integerText(integer: bigint): string {
+  if (isStorableBigInt(integer)) return String(integer);
+  throw new TidemarkError(
+    "fix-function",
+    "A BigInt of more than 38 digits is out of DynamoDB's range. Store it as a string.",
+  );
 }
 
 function numberText(number: number): string {

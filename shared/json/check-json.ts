@@ -3,8 +3,8 @@
  *
  * Stricter than `JSON.stringify`, which drops `undefined` and functions, writes NaN as null and calls `toJSON`: each
  * of these would make the state in memory differ from the state that is loaded later. `toJSON` is never called.
- * Accepted: null, booleans, text with a UTF-8 form, numbers that DynamoDB can hold, arrays without holes, and plain
- * objects. Members without a name, and such named `__proto__`, are refused: stores refuse or lose them.
+ * Accepted: null, booleans, text with a UTF-8 form, numbers and BigInts that DynamoDB can hold, arrays without holes, and
+ * plain objects. Members without a name, and such named `__proto__`, are refused: stores refuse or lose them.
  *
  * Two walks: the first only answers yes, without keeping a path, since it runs for every state written; the second
  * runs when the first said no, and says where and why.
@@ -44,7 +44,7 @@ function isJson(value: unknown, depthLeft: number): boolean {
 function isScalar(value: unknown): boolean {
   if (typeof value === "string") return isWellFormed(value);
   if (typeof value === "number") return isStorableNumber(value);
-  return value === null || typeof value === "boolean";
+  return value === null || typeof value === "boolean" || (typeof value === "bigint" && isStorableBigInt(value));
 }
 
 function isNested(value: unknown, depthLeft: number): boolean {
@@ -79,6 +79,13 @@ function isStorableNumber(number: number): boolean {
   return magnitude >= MAGNITUDE_MIN && magnitude < MAGNITUDE_END;
 }
 
+/** DynamoDB keeps 38 digits of a number. */
+export function isStorableBigInt(integer: bigint): boolean {
+  return integer < BIGINT_END && integer > -BIGINT_END;
+}
+
+const BIGINT_END = 10n ** 38n;
+
 interface Place {
   readonly root: string;
   readonly segments: readonly PropertyKey[];
@@ -104,7 +111,9 @@ function explain(value: unknown, place: Place): JsonDefect | undefined {
     case "undefined":
       return defect(place, "is undefined", "Store null, or leave the property out.");
     case "bigint":
-      return defect(place, "is a bigint", "Store a number, or a string where it may exceed Number.MAX_SAFE_INTEGER.");
+      return isStorableBigInt(value)
+        ? undefined
+        : defect(place, "is a BigInt of more than 38 digits, which DynamoDB cannot hold", "Store it as a string.");
     case "function":
       return defect(place, "is a function", "Store data alone; keep functions outside the state.");
     case "symbol":

@@ -62,25 +62,20 @@ function settled(number: unknown, integers: Integers, path: () => Path): unknown
   if (number instanceof TooLong) throw refusal(path(), `a number of ${number.digits} digits`, TOO_LONG);
   if (typeof number === "number") {
     if (Number.isFinite(number)) return number;
-    throw refusal(path(), "beyond 1.8e308", "No number of JavaScript holds it. Correct what writes it.");
+    throw refusal(path(), "a number beyond 1.8e308", "No number of JavaScript holds it. Correct what writes it.");
   }
   if (integers === "exact") return number;
   if (integers === "text") return String(number);
-  throw refusal(path(), `the integer ${shown(number)}`, REFUSED);
+  throw refusal(path(), "an integer beyond 2^53", REFUSED);
 }
 
 const TOO_LONG = `At most ${DIGITS_MAX} are read. Write it as text.`;
 const REFUSED =
-  'It is beyond 2^53, and the source has integers: "refuse". Write it as text, or have it read as text (integers: "text") or as a BigInt ("exact").';
+  'The source has integers: "refuse". Write it as text, or have it read as text (integers: "text") or as a BigInt ("exact").';
 
 function refusal(path: Path, what: string, wayOut: string): TidemarkError {
   return new TidemarkError("fix-event", `${jsonPath("event", path)} is ${what}. ${wayOut}`);
 }
-
-const shown = (number: unknown): string => {
-  const text = String(number);
-  return text.length > 50 ? `${text.slice(0, 50)}… of ${text.length} digits` : text;
-};
 
 /** Takes the place of a literal that nobody turns into a number; only the place where it ends up refuses it. */
 class TooLong {

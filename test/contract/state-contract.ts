@@ -118,6 +118,28 @@ export function stateContract(name: string, start: () => Promise<StateBackendUnd
       expect(loaded?.before).toStrictEqual({ value: state, version: 1 });
     });
 
+    it("gives back BigInts as BigInts, and doubles of the same digits as doubles, in a state and in a before-image of any size", async () => {
+      const scope = await freshScope();
+      const state = { total: 0n, double: 1e20, big: 10n ** 20n, all: [10n ** 38n - 1n, -(10n ** 38n) + 1n], n: 0 };
+      // Beside a state of this size DynamoDB puts the before-image into an item of its own.
+      const large = { text: "x".repeat(250_000), ids: [2n ** 64n, 2 ** 64] };
+      await create(scope, itemOf("small", state, { before: { value: [1n, 1], version: 1 } }));
+      await create(scope, itemOf("large", large, { before: { value: large, version: 1 } }));
+      const items = [...(await backend.load(scope, ["small", "large"])).values(), ...(await scanAll(scope))];
+      const of = (key: string) =>
+        items.filter((item) => item.key === key).map(({ state: now, before }) => [now, before]);
+      const smallImages = [
+        { value: state, version: 1 },
+        { value: [1n, 1], version: 1 },
+      ];
+      const largeImage = { value: large, version: 1 };
+      expect(of("small")).toStrictEqual([smallImages, smallImages]);
+      expect(of("large")).toStrictEqual([
+        [largeImage, largeImage],
+        [largeImage, largeImage],
+      ]);
+    });
+
     it("keeps keys apart that differ only in bytes, up to 2,048 of them", async () => {
       const scope = await freshScope();
       const keys = [

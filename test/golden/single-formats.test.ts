@@ -50,32 +50,41 @@ const PART_ITEMS: readonly PartItem[] = [
   { key: "JFK", state: { flights: 3, delays: [1.5, -2], worst: null, late: true }, stateVersion: 2 },
   { key: "line\nbreak é 😀", state: "text", stateVersion: 1 },
 ];
+const PART_ITEMS_WITH_BIGINTS: readonly PartItem[] = [
+  { key: "JFK", state: { total: 0n, flights: 0, ids: [2n ** 64n, 2 ** 64] }, stateVersion: 2 },
+  { key: "LAX", state: [1n, 10n ** 38n - 1n, "text"], stateVersion: 1 },
+];
+const PARTS: readonly (readonly [string, readonly PartItem[]])[] = [
+  ["part", PART_ITEMS],
+  ["bigint-part", PART_ITEMS_WITH_BIGINTS],
+];
+const partFiles = PARTS.flatMap(([format, items]) => versionsOf(format).map((file) => [file, items] as const));
 
-test.each(versionsOf("part"))("a part file: %s is read", async (file) => {
+test.each(partFiles)("a part file: %s is read", async (file, wanted) => {
   const storage = new MemoryCheckpointStorage();
   await storage.createExclusively(partPath(7, file), bytesOf(file));
   const described = {
-    ...{ name: file, function: "on-time", items: PART_ITEMS.length, bytes: bytesOf(file).byteLength },
+    ...{ name: file, function: "on-time", items: wanted.length, bytes: bytesOf(file).byteLength },
     sha256: createHash("sha256").update(bytesOf(file)).digest("hex"),
   };
   const items: PartItem[] = [];
   for await (const item of readPart(storage, 7, described)) items.push(item);
-  expect(items).toEqual(PART_ITEMS);
+  expect(items).toEqual(wanted);
 });
 
-test("a part file: today's is the newest, line by line", async () => {
+test.each(PARTS)("a part file: today's %s is the newest, line by line", async (format, items) => {
   const storage = new MemoryCheckpointStorage();
   await writePart(
     storage,
     7,
     "p",
     (async function* () {
-      for (const item of PART_ITEMS) yield encodePartItem(item);
+      for (const item of items) yield encodePartItem(item);
     })(),
   );
   const chunks: Uint8Array[] = [];
   for await (const chunk of (await storage.read(partPath(7, "p")))?.body ?? []) chunks.push(chunk);
-  const newest = versionsOf("part").at(-1) ?? "";
+  const newest = versionsOf(format).at(-1) ?? "";
   expect(gunzipSync(Buffer.concat(chunks)).toString("utf8")).toBe(gunzipSync(bytesOf(newest)).toString("utf8"));
 });
 
@@ -98,6 +107,23 @@ test("a before-image in an item of its own: today's is the newest", () => {
     main: { ...toItemWithoutBefore(OVERSIZED), beforeItem: { S: BEFORE_GENERATION } },
     before: { ...itemKey(OVERSIZED.key, BEFORE_GENERATION), ...toBeforeAttributes(OVERSIZED.before) },
   }).toEqual(jsonOf(versionsOf("before-item").at(-1) ?? ""));
+});
+
+/** Beside each BigInt a double of the same digits. */
+const WITH_BIGINTS: StateItem = {
+  ...{ key: "JFK", generation: 12, v: "aGVsbG8.4", epoch: 7, applied: { "shardId-000000000000": "0042" } },
+  state: { value: { total: 0n, flights: 0, ids: [2n ** 64n, 2 ** 64], all: [[1n], { at: 2n }] }, version: 2 },
+  before: { value: [1n, 10n ** 38n - 1n, "text"], version: 1 },
+};
+
+test.each(versionsOf("item-with-bigints"))("a state item with BigInts: %s is read", (file) => {
+  expect(fromItem(jsonOf(file))).toEqual({ item: WITH_BIGINTS, beforeItem: undefined });
+});
+
+test("a state item with BigInts: today's is the newest", () => {
+  expect({ ...toItemWithoutBefore(WITH_BIGINTS), ...toBeforeAttributes(WITH_BIGINTS.before) }).toEqual(
+    jsonOf(versionsOf("item-with-bigints").at(-1) ?? ""),
+  );
 });
 
 const PLACE = { function: "on-time", split: "shardId-000000000000" };

@@ -74,8 +74,8 @@ export const restoreMutants: readonly Mutant[] = [
       ),
       inFile(
         "shared/checkpoint/part-file.ts",
-        "return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N) };",
-        "return { key: key.S, state: fromAttribute(state), stateVersion: Number(stateVersion.N), applied: JSON.parse(Item.applied?.S ?? '{}') } as never;",
+        "return { key: key.S, state: fromAttribute(state, marks), stateVersion: Number(stateVersion.N) };",
+        "return { key: key.S, state: fromAttribute(state, marks), stateVersion: Number(stateVersion.N), applied: JSON.parse(Item.applied?.S ?? '{}') } as never;",
       ),
       inFile("shared/restore/load.ts", "applied: {},", "applied: (image as never as { applied: never }).applied,"),
     ],

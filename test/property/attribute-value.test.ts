@@ -1,6 +1,7 @@
 /**
  * Invariants:
  * - JSON that DynamoDB can hold comes back from its attribute value as itself; -0 alone becomes 0.
+ * - BigInts and doubles of the same digits come back as what they were, by their marks; without a BigInt there are none.
  * - Every double in DynamoDB's range keeps all its digits, in at most the 38 that DynamoDB keeps.
  * - An item's size counts every part of it once: it is the sum over its attributes, grows with each, and agrees with
  *   dynalite's count, which was made independently, from the behaviour of the service.
@@ -8,6 +9,7 @@
 import { createRequire } from "node:module";
 import { expect, it } from "vitest";
 import { type AttributeMap, fromAttribute, toAttribute, toAttributeMap } from "../../shared/json/attribute-value.ts";
+import { type BigIntMarks, marksOf } from "../../shared/json/big-int-marks.ts";
 import { attributeBytes, itemBytes } from "../../shared/json/item-size.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
 import fc from "../support/properties.ts";
@@ -38,6 +40,35 @@ const json = (text: fc.Arbitrary<string>, name = text.filter((one) => one !== ""
   })).any;
 
 const withoutNegativeZero = (value: JsonValue): JsonValue => JSON.parse(JSON.stringify(value)) as JsonValue;
+
+/** Numbers of which DynamoDB's text does not say what they are. */
+const ambiguous = fc.oneof(
+  fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }),
+  fc.constantFrom<JsonValue>(0n, 0, 1n, 1, 1e20, 10n ** 20n, 2 ** 53, 2n ** 53n, 1e37, 10n ** 37n, "1", null, true),
+);
+const states = fc.letrec<{ any: JsonValue }>((tie) => ({
+  any: fc.oneof(
+    { depthSize: "small" },
+    ambiguous,
+    fc.array(tie("any")),
+    fc.dictionary(fc.constantFrom("a", "b", "0", "toString"), tie("any"), { noNullPrototype: true }),
+  ),
+})).any;
+
+const holdsBigInt = (value: JsonValue): boolean =>
+  typeof value === "bigint" || (typeof value === "object" && value !== null && Object.values(value).some(holdsBigInt));
+
+it("gives back BigInts as BigInts and numbers as numbers, with marks only where there are BigInts", () => {
+  fc.assert(
+    fc.property(states, (value) => {
+      const marks = marksOf(value);
+      const stored = marks && toAttribute(marks);
+      expect(fromAttribute(toAttribute(value), stored && (fromAttribute(stored) as BigIntMarks))).toStrictEqual(value);
+      expect(marks !== undefined).toBe(holdsBigInt(value));
+    }),
+    { numRuns: 2_000 },
+  );
+});
 
 it("gives back any JSON as itself", () => {
   fc.assert(
@@ -79,7 +110,7 @@ it("agrees with dynalite about text in ASCII, which it counts by characters, and
     fc.property(
       fc.dictionary(
         ascii.filter((one) => one !== ""),
-        json(ascii),
+        fc.oneof(json(ascii), states),
       ),
       (object) => {
         const item = toAttributeMap(object);

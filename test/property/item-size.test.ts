@@ -24,6 +24,7 @@ const number = fc.oneof(
   fc
     .tuple(fc.integer({ min: -9_999, max: 9_999 }), fc.integer({ min: -60, max: 60 }))
     .map(([n, e]) => Number(`${n}e${e}`)),
+  fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }),
   fc.double({ min: -1e100, max: 1e100, noNaN: true }).map((n) => (Math.abs(n) < 1e-100 ? 0 : n)),
 );
 

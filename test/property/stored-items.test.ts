@@ -1,6 +1,7 @@
 /**
  * Invariants:
- * - Every state item comes back from its DynamoDB attributes as itself, with and without a before-image, a state, marks.
+ * - Every state item comes back from its DynamoDB attributes as itself, with and without a before-image, a state, marks,
+ *   BigInts.
  * - "The key did not exist" and "no before-image" stay two things.
  * - Every part item and every dead letter comes back from its text as itself, one part item a line.
  * - A dead letter that was put back keeps saying so, whoever writes the letter again.
@@ -27,17 +28,23 @@ import fc from "../support/properties.ts";
 
 const text = fc.string({ unit: "grapheme" });
 const name = text.filter((one) => one !== "");
-const json: fc.Arbitrary<JsonValue> = fc.letrec<{ any: JsonValue }>((tie) => ({
-  any: fc.oneof(
-    { depthSize: "small" },
-    fc.constant(null),
-    fc.boolean(),
-    fc.integer(),
-    text,
-    fc.array(tie("any")),
-    fc.dictionary(name, tie("any"), { noNullPrototype: true }),
-  ),
-})).any;
+const jsonWith = (bigInt: fc.Arbitrary<bigint>): fc.Arbitrary<JsonValue> =>
+  fc.letrec<{ any: JsonValue }>((tie) => ({
+    any: fc.oneof(
+      { depthSize: "small" },
+      fc.constant(null),
+      fc.boolean(),
+      fc.integer(),
+      fc.constantFrom(1e20, 2 ** 53 + 2, -1e25),
+      bigInt,
+      text,
+      fc.array(tie("any")),
+      fc.dictionary(name, tie("any"), { noNullPrototype: true }),
+    ),
+  })).any;
+const json = jsonWith(fc.bigInt({ min: -(10n ** 38n) + 1n, max: 10n ** 38n - 1n }));
+/** A source's records: an integer that a number can hold is a number there. */
+const recordJson = jsonWith(fc.bigInt({ min: 2n ** 53n + 1n, max: 10n ** 60n }));
 const version = fc.integer({ min: 1, max: 1_000 });
 const image: fc.Arbitrary<Image> = fc.oneof(
   fc.constant(ABSENT),
@@ -106,7 +113,7 @@ const letters: fc.Arbitrary<DeadLetter> = fc.record(
     },
     ...{ generation: fc.nat(), cause: fc.constantFrom("refused" as const, "failed" as const), tries: fc.nat() },
     ...{ error: text, at: fc.constant("2026-01-01T00:00:00.000Z"), arrivedAt: fc.constant("2026-01-01T00:00:00.000Z") },
-    record: json,
+    record: recordJson,
   },
   {
     requiredKeys: [

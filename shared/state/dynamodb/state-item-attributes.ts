@@ -7,14 +7,17 @@
  * | `v` | S | names this write |
  * | `epoch` | N | |
  * | `state`, `stateVersion` | any, N | absent for a tombstone, which has `cleared` = true |
+ * | `stateBigInts` | BOOL or M | which numbers of `state` are BigInts ({@link BigIntMarks}); absent: none is |
  * | `applied` | M of S | position by split |
- * | `before`, `beforeVersion` | any, N | the before-image; an image that did not exist is `beforeAbsent` = true |
+ * | `before`, `beforeVersion`, `beforeBigInts` | as the state's | the before-image; an image that did not exist is `beforeAbsent` = true |
  * | `beforeItem` | S | instead of `before`: the `gen` of the item that holds it |
  *
- * Without any `before…` no before-image is kept. A before-item has `key`, `gen`, `before` and `beforeVersion`.
+ * Without any `before…` no before-image is kept. A before-item has `key`, `gen`, `before`, `beforeVersion`
+ * and `beforeBigInts`.
  */
 import { invariant } from "../../errors.ts";
 import { type AttributeMap, fromAttribute, toAttribute } from "../../json/attribute-value.ts";
+import { type BigIntMarks, marksOf } from "../../json/big-int-marks.ts";
 import { ABSENT, type Image, type PresentImage, type StateItem } from "../state-item.ts";
 import { generationText, itemKey } from "./state-table.ts";
 
@@ -31,6 +34,8 @@ export function toItemWithoutBefore(item: StateItem): AttributeMap {
   } else {
     attributes.state = toAttribute(item.state.value);
     attributes.stateVersion = { N: String(item.state.version) };
+    const marks = marksOf(item.state.value);
+    if (marks !== undefined) attributes.stateBigInts = toAttribute(marks);
   }
   const applied: AttributeMap = {};
   for (const split in item.applied) applied[split] = { S: item.applied[split] as string };
@@ -42,7 +47,12 @@ export function toItemWithoutBefore(item: StateItem): AttributeMap {
 export function toBeforeAttributes(before: Image | undefined): AttributeMap {
   if (before === undefined) return {};
   if (before === ABSENT) return { beforeAbsent: { BOOL: true } };
-  return { before: toAttribute(before.value), beforeVersion: { N: String(before.version) } };
+  const marks = marksOf(before.value);
+  return {
+    before: toAttribute(before.value),
+    beforeVersion: { N: String(before.version) },
+    ...(marks === undefined ? {} : { beforeBigInts: toAttribute(marks) }),
+  };
 }
 
 export function fromItem(attributes: AttributeMap): DecodedItem {
@@ -55,7 +65,7 @@ export function fromItem(attributes: AttributeMap): DecodedItem {
     generation: Number(text(attributes, "gen")),
     v: text(attributes, "v"),
     epoch: Number(attributes.epoch?.N),
-    state: attributes.state === undefined ? ABSENT : presentImage(attributes.state, attributes.stateVersion?.N),
+    state: imageOf(attributes, "state") ?? ABSENT,
     applied,
     ...(before !== undefined && { before }),
   };
@@ -69,11 +79,17 @@ export function fromItem(attributes: AttributeMap): DecodedItem {
 /** The before-image within an item or a before-item. */
 export function fromBeforeAttributes(attributes: AttributeMap): Image | undefined {
   if (attributes.beforeAbsent?.BOOL === true) return ABSENT;
-  return attributes.before && presentImage(attributes.before, attributes.beforeVersion?.N);
+  return imageOf(attributes, "before");
 }
 
-function presentImage(value: NonNullable<AttributeMap[string]>, version: string | undefined): PresentImage {
-  return { value: fromAttribute(value), version: Number(version) };
+function imageOf(attributes: AttributeMap, name: "state" | "before"): PresentImage | undefined {
+  const value = attributes[name];
+  if (value === undefined) return undefined;
+  const marks = attributes[`${name}BigInts`];
+  return {
+    value: fromAttribute(value, marks && (fromAttribute(marks) as BigIntMarks)),
+    version: Number(attributes[`${name}Version`]?.N),
+  };
 }
 
 function text(attributes: AttributeMap, name: string): string {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fromAttribute, toAttribute } from "../../../shared/json/attribute-value.ts";
+import { marksOf } from "../../../shared/json/big-int-marks.ts";
 import type { JsonValue } from "../../../shared/json/json-value.ts";
 
 describe("toAttribute", () => {
@@ -34,7 +35,7 @@ describe("toAttribute", () => {
     },
   );
 
-  it.each([[undefined], [10n], [() => 1], [Symbol("s")]])("refuses %s, which is not JSON", (value) => {
+  it.each([[undefined], [() => 1], [Symbol("s")]])("refuses %s, which is not JSON", (value) => {
     expect(() => toAttribute({ value: value as unknown as JsonValue })).toThrow(
       expect.objectContaining({ kind: "fix-function" }),
     );
@@ -49,6 +50,41 @@ describe("toAttribute", () => {
     const back = fromAttribute(toAttribute(value));
     expect(JSON.stringify(back)).toBe('{"__proto__":{"polluted":true}}');
     expect((back as { polluted?: boolean }).polluted).toBeUndefined();
+  });
+});
+
+describe("BigInts", () => {
+  const UPTO = 10n ** 38n - 1n;
+
+  it("are N's of all their digits, told from doubles by their marks alone", () => {
+    const state = { total: UPTO, double: 1e20, ids: [10n ** 20n, -1n], text: "1" };
+    expect(toAttribute(state)).toEqual({
+      M: {
+        total: { N: "9".repeat(38) },
+        double: { N: "100000000000000000000" },
+        ids: { L: [{ N: "100000000000000000000" }, { N: "-1" }] },
+        text: { S: "1" },
+      },
+    });
+    expect(marksOf(state)).toEqual({ total: true, ids: true });
+    expect(fromAttribute(toAttribute(state), marksOf(state))).toStrictEqual(state);
+  });
+
+  it("are named in short where there is nothing else", () => {
+    expect([marksOf(0n), marksOf([1n, [2n, "a"], null]), marksOf({ a: { b: 1n }, c: 2n })]).toEqual([true, true, true]);
+    expect(marksOf([1, 2n, { a: 3n, b: 4 }])).toEqual({ 1: true, 2: { a: true } });
+    expect([marksOf(0), marksOf({}), marksOf(["1", { a: 1 }])]).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("have 38 digits at most", () => {
+    for (const integer of [UPTO + 1n, -UPTO - 1n]) {
+      expect(() => toAttribute([integer])).toThrow(expect.objectContaining({ kind: "fix-function" }));
+    }
+    expect(toAttribute(-UPTO)).toEqual({ N: `-${"9".repeat(38)}` });
+  });
+
+  it("that somebody made no integers of by hand are refused by what they are", () => {
+    expect(() => fromAttribute({ N: "1.5" }, true)).toThrow(/The number 1\.5 is marked as a BigInt/);
   });
 });
 

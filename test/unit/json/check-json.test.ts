@@ -70,9 +70,9 @@ describe("findJsonDefect names what is not JSON, where it is and what to store i
       "state[Symbol(x)] has a symbol for its name. Name properties by strings.",
     ],
     [
-      "a bigint",
-      { n: 1n },
-      "state.n is a bigint. Store a number, or a string where it may exceed Number.MAX_SAFE_INTEGER.",
+      "a BigInt of more digits than DynamoDB's numbers have",
+      { n: -(10n ** 38n) },
+      "state.n is a BigInt of more than 38 digits, which DynamoDB cannot hold. Store it as a string.",
     ],
     ["a cycle", cycle, "state.inner.list[0] refers back to state.inner (a cycle). Store an id of what it refers to."],
     [
@@ -134,6 +134,7 @@ describe("findJsonDefect accepts", () => {
     ["text of every length and plane", ["", "a", "ÄÖ", "日本", "🎈", "🎈".repeat(100)]],
     ["an object without a prototype", Object.assign(Object.create(null), { a: 1 })],
     ["one object in two places, which is no cycle", ((shared) => ({ a: shared, b: [shared] }))({ x: 1 })],
+    ["BigInts of up to 38 digits", { zero: 0n, ids: [10n ** 38n - 1n, -(10n ** 38n) + 1n] }],
     ["frozen values", Object.freeze({ list: Object.freeze([1]) })],
   ])("%s", (_, value) => {
     expect(messageFor(value)).toBe("fine");
