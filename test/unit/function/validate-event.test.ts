@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { defineFunction } from "../../../shared/function/define-function.ts";
 import { validateEvent } from "../../../shared/function/validate-event.ts";
+import { parseJson } from "../../../shared/json/parse-json.ts";
 
 function functionOf<Event>(event: StandardSchemaV1<unknown, Event>) {
   return defineFunction({ name: "f", event, key: () => "k", state: { initial: () => 0 }, handle: () => 1 });
@@ -43,6 +44,31 @@ describe("validateEvent", () => {
           "event.legs[1].to: Invalid input: expected string, received undefined. " +
           "Correct what writes the event, or widen the schema and redrive the dead letter.",
       },
+    });
+  });
+
+  it("says why a number is a BigInt, and the way out, where that is what the schema refuses", () => {
+    const definition = functionOf(
+      z.object({ a: z.array(z.object({ "order id": z.union([z.number(), z.string()]) })) }),
+    );
+    expect(validateEvent(definition, parseJson('{"a":[{"order id":9007199254740993}]}'))).toMatchObject({
+      ok: false,
+      error: {
+        kind: "fix-event",
+        message:
+          'The schema of f refuses the event: event.a[0]["order id"]: Invalid input. ' +
+          'event.a[0]["order id"] is an integer beyond 2^53, which no number holds exactly: such integers arrive as BigInt. ' +
+          'Take it as one (z.bigint()), or have the source give such integers as text: sources: { NAME: { url: "…", integers: "text" } }. ' +
+          "Correct what writes the event, or widen the schema and redrive the dead letter.",
+      },
+    });
+  });
+
+  it("lets a BigInt pass that the schema does not look at", () => {
+    const definition = functionOf(z.object({ a: z.number() }));
+    expect(validateEvent(definition, parseJson('{"a":1,"unread":9007199254740993}'))).toEqual({
+      ok: true,
+      event: { a: 1 },
     });
   });
 
