@@ -204,20 +204,35 @@ describe("the packed package, installed into an empty project", () => {
     expect(files.filter((file) => !existsSync(path.join(project, "node_modules/tidemark", file)))).toEqual([]);
   });
 
-  test("ships compiled files, the licence and the changelog only", async () => {
+  test("ships compiled files, the licence and the changelog only, and neither demo nor example", async () => {
     const { stdout } = await run("tar", ["-tzf", tarball]);
-    const top = new Set(
-      stdout
-        .trim()
-        .split("\n")
-        .map((file) => file.split("/").slice(1, 3).join("/")),
-    );
-    expect(
-      [...top].filter(
-        (name) =>
-          !/^(package\.json|LICENSE|CHANGELOG\.md|README\.md|dist\/(cli|functions|infra|local|shared))$/.test(name),
-      ),
-    ).toEqual([]);
+    const files = stdout
+      .trim()
+      .split("\n")
+      .map((file) => file.replace("package/", ""));
+    const folders = new Set(files.map((file) => path.dirname(file).split("/").slice(0, 3).join("/")));
+    expect([...folders].filter((folder) => !folder.startsWith("dist/shared/")).sort()).toEqual([
+      ".",
+      "dist/cli",
+      "dist/functions/coordinator",
+      "dist/functions/event",
+      "dist/functions/restore",
+      "dist/functions/snapshot",
+      "dist/infra/constructs",
+      "dist/local",
+      "dist/local/dynamodb",
+      "dist/local/pump",
+      "dist/local/worker",
+      "dist/shared",
+    ]);
+    expect(files.filter((file) => !file.startsWith("dist/")).sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "package.json",
+    ]);
+    // Neither the example nor its demo.
+    expect(files.filter((file) => /demo|flights|on-time|hash-chain|example|buggy/i.test(file))).toEqual([]);
     expect(stdout).not.toMatch(/(?<!\.d)\.ts$/m);
   });
 });
