@@ -6,7 +6,7 @@
  * - exit codes: 0 done, 1 failed or different, 2 wrong usage or configuration.
  */
 import type { Command } from "commander";
-import { TidemarkError } from "../shared/errors.ts";
+import { asError, TidemarkError } from "../shared/errors.ts";
 import { jsonText } from "../shared/json/json-text.ts";
 
 export const EXIT_FAILED = 1;
@@ -49,11 +49,11 @@ export function exitCodeOf(thrown: unknown): number {
 
 export function reportError(thrown: unknown, options: CommonOptions): void {
   const debug = options.verbose === true || (process.env.TIDEMARK_DEBUG ?? "") !== "";
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const error = asError(thrown);
   // Tidemark's own errors say all that helps; anything else is a defect, whose stack is wanted.
   const short = thrown instanceof TidemarkError && !debug;
   process.stderr.write(`error: ${short ? error.message : (error.stack ?? error.message)}\n`);
-  if (debug && error.cause instanceof Error) process.stderr.write(`caused by: ${error.cause.stack}\n`);
+  if (debug && error.cause !== undefined) process.stderr.write(`caused by: ${asError(error.cause).stack}\n`);
 }
 
 export function print(text: string): void {

@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { AppDescription } from "../shared/app/app-description.ts";
-import { TidemarkError } from "../shared/errors.ts";
+import { asError, TidemarkError } from "../shared/errors.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
 import { type LockAnswer, lockHolder, type ProcessLock, takeLock } from "./process-lock.ts";
 
@@ -125,7 +125,7 @@ function lockIn(root: string, runLock: string): LockAnswer {
   } catch (cause) {
     throw new TidemarkError(
       "fix-configuration",
-      `The home ${root} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}. Give a folder that can be: --home FOLDER.`,
+      `The home ${root} cannot be written: ${asError(cause).message}. Give a folder that can be: --home FOLDER.`,
       { cause },
     );
   }

@@ -2,9 +2,10 @@
 import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { types } from "node:util";
 import { createJiti } from "jiti";
 import { type AppDefinition, isApp } from "../shared/app/define-app.ts";
-import { describeThrown, TidemarkError } from "../shared/errors.ts";
+import { asError, describeThrown, TidemarkError } from "../shared/errors.ts";
 
 const TYPESCRIPT = new Set([".ts", ".mts", ".cts", ".tsx"]);
 
@@ -38,7 +39,7 @@ async function load(file: string): Promise<unknown> {
     return namespace.default;
   } catch (cause) {
     // What defineApp and defineFunction refuse says more by itself.
-    const said = cause instanceof Error && cause.name === "TidemarkError" ? cause.message : describeThrown(cause);
+    const said = describeThrown(cause).replace(/^TidemarkError: /, "");
     throw new TidemarkError("fix-configuration", `The app module ${file} cannot be loaded: ${said}${placeOf(cause)}`, {
       cause,
     });
@@ -47,6 +48,7 @@ async function load(file: string): Promise<unknown> {
 
 /** Node says only in the stack where the syntax is wrong, and it may be in a file that the app imports. */
 function placeOf(thrown: unknown): string {
-  const [, place] = /^(file:\/\/\S+:\d+)\n/.exec((thrown instanceof SyntaxError && thrown.stack) || "") ?? [];
+  if (!types.isNativeError(thrown) || asError(thrown).name !== "SyntaxError") return "";
+  const [, place] = /^(file:\/\/\S+:\d+)\n/.exec(asError(thrown).stack ?? "") ?? [];
   return place === undefined ? "" : ` (${place})`;
 }

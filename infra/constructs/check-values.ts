@@ -1,6 +1,6 @@
 /** Checks of single values of props. Each refusal names the prop, what was given, and what to set. */
 import { Duration, RemovalPolicy } from "aws-cdk-lib";
-import { TidemarkError } from "../../shared/errors.ts";
+import { asError, TidemarkError } from "../../shared/errors.ts";
 import { show } from "../../shared/function/check-options.ts";
 import { nearestName } from "../../shared/function/nearest-name.ts";
 
@@ -19,8 +19,7 @@ export function refuseName(prop: string, name: string, noun: string, allowed: re
 /** What CDK refused, said of the prop that it was given by. */
 export function refusedByCdk(prop: string, thrown: unknown): TidemarkError {
   if (thrown instanceof TidemarkError) return thrown;
-  const said = thrown instanceof Error ? thrown.message : String(thrown);
-  return new TidemarkError("fix-configuration", `${prop}: ${said}`, { cause: thrown });
+  return new TidemarkError("fix-configuration", `${prop}: ${asError(thrown).message}`, { cause: thrown });
 }
 
 export function checkWhole(

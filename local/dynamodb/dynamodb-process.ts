@@ -4,7 +4,7 @@
  */
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describeThrown } from "../../shared/errors.ts";
+import { asError } from "../../shared/errors.ts";
 import { type Home, openHome } from "../home.ts";
 import { importOptional } from "../optional-package.ts";
 import { ownIdentity } from "../process-identity.ts";
@@ -37,7 +37,7 @@ async function serve(home: Home): Promise<void> {
     });
   } catch (thrown) {
     lock.release();
-    return leave({ type: "failed", error: thrown instanceof Error ? thrown.message : describeThrown(thrown) });
+    return leave({ type: "failed", error: asError(thrown).message });
   }
   const { port } = server.address() as AddressInfo;
   home.writeDynamoDBAddress({ ...ownIdentity(), port });

@@ -1,11 +1,12 @@
-import { TidemarkError } from "../../shared/errors.ts";
+import { asError, TidemarkError } from "../../shared/errors.ts";
 import type { SentError } from "./worker-messages.ts";
 
-/** An error that can cross a process boundary without losing what its catcher should do. */
+/** What was thrown, whatever it is, as data that can cross a process boundary without losing what its catcher should do. */
 export function sendError(thrown: unknown): SentError {
-  if (!(thrown instanceof Error)) return { name: "Error", message: String(thrown) };
-  const { name, message, stack } = thrown;
-  const kind = name === "TidemarkError" ? (thrown as TidemarkError).kind : undefined;
+  const error = asError(thrown);
+  const { name, message, stack } = error;
+  // The app may have brought a copy of this package of its own, whose errors are no instances of this one's.
+  const kind = name === "TidemarkError" ? (error as TidemarkError).kind : undefined;
   return { name, message, ...(stack === undefined ? {} : { stack }), ...(kind === undefined ? {} : { kind }) };
 }
 

@@ -9,8 +9,9 @@
 import type { Split } from "../control/split.ts";
 import type { SplitPlace } from "../control/split-steps.ts";
 import { DEAD_LETTER_FORMAT_VERSION, type DeadLetter, writeDeadLetter } from "../dead-letter/dead-letter.ts";
-import { TidemarkError } from "../errors.ts";
+import { ERROR_BYTES_MAX, TidemarkError } from "../errors.ts";
 import { isNewerStateVersion } from "../function/upgrade-image.ts";
+import { cutText } from "../json/cut-text.ts";
 import type { StateItem } from "../state/state-item.ts";
 import type { BatchEngine } from "./batch-engine.ts";
 import { KeyFold } from "./key-fold.ts";
@@ -138,7 +139,7 @@ async function deadLetter({ engine, place, split, where }: FoldWork, entry: NoEv
   const { source, resources } = engine;
   const { record } = entry;
   const refused = entry.kind === "refused";
-  const error = refused ? entry.error.message : (split.failing?.error ?? "");
+  const error = cutText(refused ? entry.error.message : (split.failing?.error ?? ""), ERROR_BYTES_MAX);
   const letter: DeadLetter = {
     format: "tidemark-dead-letter",
     formatVersion: DEAD_LETTER_FORMAT_VERSION,

@@ -98,7 +98,8 @@ export class KeyFold {
     if (this.#dual) return this.#foldBoth(index);
     const next = this.#handle(this.#state, index);
     if (isPromise(next)) {
-      return next.then(
+      // A promise of a library's own may answer at once, twice or not with a promise; one of the language does not.
+      return Promise.resolve(next).then(
         (settled) => this.#keep(settled, index),
         (thrown) => Promise.reject(explainMutation(thrown, this.#scope.definition.name)),
       );

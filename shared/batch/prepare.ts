@@ -5,6 +5,7 @@
  * (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
  */
 
+import { types } from "node:util";
 import { redrivenLetter } from "../dead-letter/with-redrive.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
@@ -180,7 +181,7 @@ function unreadable({ definition, nameKey }: PrepareScope, thrown: unknown): Tid
   if (thrown instanceof TidemarkError && thrown.kind === "fix-event") {
     return new TidemarkError("fix-event", `A record of function ${definition.name} cannot be read: ${thrown.message}`);
   }
-  const why = nameKey === plainKey ? describeThrown(thrown) : (thrown as Error).name;
+  const why = nameKey === plainKey ? describeThrown(thrown) : types.isNativeError(thrown) ? thrown.name : "Error";
   return new TidemarkError(
     "fix-event",
     `A record of function ${definition.name} cannot be read: ${why}. Correct what writes the records: each is one JSON value.`,

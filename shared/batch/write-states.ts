@@ -202,8 +202,8 @@ function fail(progress: Progress, failure: NonNullable<Written["failure"]>): voi
 async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<void> {
   const stepwise = fold.over(fold.base);
   for (const index of fold.events()) {
-    await stepwise.fold(index);
     try {
+      await stepwise.fold(index);
       toStorable(scope, stepwise);
     } catch (thrown) {
       fail(progress, { index, thrown });
@@ -211,7 +211,11 @@ async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Prog
     }
   }
   // Only a handler that is not deterministic comes here: what it returned at first cannot be stored.
-  toStorable(scope, fold);
+  try {
+    toStorable(scope, fold);
+  } catch (thrown) {
+    fail(progress, { index: fold.last, thrown });
+  }
 }
 
 /** The item to write; undefined: its state cannot be stored. */

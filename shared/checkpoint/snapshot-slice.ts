@@ -7,7 +7,7 @@
  * - A slice that another invocation is working on is followed, and taken over only when it stands still.
  */
 import type { CheckpointingMode } from "../app/define-app.ts";
-import { TidemarkError } from "../errors.ts";
+import { describeThrown, TidemarkError } from "../errors.ts";
 import type { ScanPage } from "../state/state-backend.ts";
 import { ABSENT, imageAtCut, type StateItem } from "../state/state-item.ts";
 import { partName } from "../storage/object-paths.ts";
@@ -187,7 +187,7 @@ class Part {
     try {
       return imageAtCut(item, this.#work.place.checkpoint);
     } catch (cause) {
-      throw new ImageGone(cause instanceof TidemarkError ? cause.message : String(cause), { cause });
+      throw new ImageGone(cause instanceof TidemarkError ? cause.message : describeThrown(cause), { cause });
     }
   }
 

@@ -16,13 +16,16 @@ import type { SplitPlace } from "./split-steps.ts";
 /** Past this, holes move out of the split item: it is written twice a batch and an item holds 400 KB at the most. */
 export const INLINE_HOLES_BYTES_MAX = 100_000;
 
+/** A hole takes some 200 bytes, two positions of a Kinesis shard and their names: half of what an item takes. */
+const HOLES_PER_ITEM_MAX = 1_000;
+
 export interface StoredHoles {
   readonly inline: readonly Hole[];
   /** The items of their own that hold the earlier ones, in order. */
   readonly items: readonly string[];
 }
 
-/** The holes as a split item may hold them; writes them to an item of their own first when they are too many. */
+/** The holes as a split item may hold them; writes them to items of their own first when they are too many. */
 export async function spillHoles(
   store: ControlStore,
   place: SplitPlace,
@@ -31,12 +34,18 @@ export async function spillHoles(
 ): Promise<StoredHoles> {
   const content = JSON.stringify(holes);
   if (content.length <= INLINE_HOLES_BYTES_MAX) return { inline: holes, items: split.holeItems };
-  const name = createHash("sha256").update(content).digest("base64url");
-  await store.update(
-    { partition: holesPartition(place.function, place.split, split.gen), sort: name },
-    { conditions: [], set: [[path("holes"), value(holes as unknown as JsonValue)]] },
-  );
-  return { inline: [], items: [...split.holeItems, name] };
+  const items = [...split.holeItems];
+  // A batch of 10,000 records may bring 5,000 holes at once.
+  for (let start = 0; start < holes.length; start += HOLES_PER_ITEM_MAX) {
+    const chunk = holes.slice(start, start + HOLES_PER_ITEM_MAX);
+    const name = createHash("sha256").update(JSON.stringify(chunk)).digest("base64url");
+    await store.update(
+      { partition: holesPartition(place.function, place.split, split.gen), sort: name },
+      { conditions: [], set: [[path("holes"), value(chunk as unknown as JsonValue)]] },
+    );
+    items.push(name);
+  }
+  return { inline: [], items };
 }
 
 /** Stores the holes of a manifest for a restored split, in as many items as they need. */
@@ -46,10 +55,9 @@ export async function storeHoles(
   generation: number,
   holes: readonly Hole[],
 ): Promise<StoredHoles> {
-  const perItem = 1_000;
   let stored: StoredHoles = { inline: [], items: [] };
-  for (let start = 0; start < holes.length; start += perItem) {
-    const next = [...stored.inline, ...holes.slice(start, start + perItem)];
+  for (let start = 0; start < holes.length; start += HOLES_PER_ITEM_MAX) {
+    const next = [...stored.inline, ...holes.slice(start, start + HOLES_PER_ITEM_MAX)];
     stored = await spillHoles(store, place, { gen: generation, holeItems: stored.items }, next);
   }
   return stored;

@@ -1,4 +1,5 @@
 import { TidemarkError } from "../errors.ts";
+import { describeValue } from "../json/describe-value.ts";
 import { isWellFormed } from "../json/well-formed.ts";
 import { type KeyNamer, plainKey } from "./name-key.ts";
 
@@ -19,15 +20,9 @@ export function checkKey(functionName: string, key: unknown, nameKey: KeyNamer =
 
 function checkUnusualKey(functionName: string, key: unknown, nameKey: KeyNamer): string {
   if (typeof key !== "string") {
-    const what =
-      key === null
-        ? "null"
-        : typeof key === "object"
-          ? "an object"
-          : `${typeof key} (${nameKey === plainKey ? String(key) : nameKey(String(key))})`;
     throw refusal(
       functionName,
-      key === undefined ? "undefined" : what,
+      describeNoText(key, nameKey),
       "Return text, for a number String(number), and let the event's schema require the field.",
     );
   }
@@ -55,6 +50,13 @@ function checkUnusualKey(functionName: string, key: unknown, nameKey: KeyNamer):
     );
   }
   return key;
+}
+
+function describeNoText(key: unknown, nameKey: KeyNamer): string {
+  if (key === undefined || key === null) return String(key);
+  if (typeof key === "object") return "an object";
+  const described = describeValue(key, 200);
+  return `${typeof key} (${nameKey === plainKey ? described : nameKey(described)})`;
 }
 
 function refusal(functionName: string, given: string, wayOut: string): TidemarkError {

@@ -1,4 +1,5 @@
 /** Checks of what a user wrote into `defineFunction` and `defineApp`: each refusal says what was given, what is allowed, and the way out. */
+import { types } from "node:util";
 import { TidemarkError } from "../errors.ts";
 import { nearestName } from "./nearest-name.ts";
 
@@ -7,10 +8,14 @@ export const NAME_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** What was given, short enough for a message. */
 export function show(given: unknown): string {
-  if (typeof given === "function") return `the function ${given.name === "" ? "(unnamed)" : given.name}`;
+  if (typeof given === "function") {
+    const name: unknown = types.isProxy(given) ? undefined : Object.getOwnPropertyDescriptor(given, "name")?.value;
+    return `the function ${typeof name === "string" && name !== "" ? name : "(unnamed)"}`;
+  }
   if (typeof given === "bigint") return `${given}n`;
   if (typeof given === "object" && given !== null) {
-    if (given instanceof Date) return Number.isNaN(given.getTime()) ? "an invalid Date" : given.toISOString();
+    if (types.isProxy(given)) return "a Proxy";
+    if (types.isDate(given)) return Number.isNaN(given.getTime()) ? "an invalid Date" : given.toISOString();
     return Array.isArray(given) ? "an array" : "an object";
   }
   if (typeof given !== "string") return String(given);

@@ -1,4 +1,5 @@
-import { TidemarkError } from "../errors.ts";
+import { types } from "node:util";
+import { describeThrown, TidemarkError } from "../errors.ts";
 
 /**
  * What V8 says when strict code changes a frozen object or array. Only plain objects and arrays are state: the same
@@ -11,6 +12,8 @@ const REFUSED_CHANGES = [
   /^Cannot redefine property: (?<name>.+)$/s,
 ];
 
+const TYPE_ERROR = /^TypeError: (.*)$/s;
+
 /**
  * Names the mistake behind a bare TypeError: user code changed its frozen state argument instead of returning a new
  * state. Anything else that was thrown is returned untouched.
@@ -20,9 +23,11 @@ const REFUSED_CHANGES = [
  * @param place what was called, as the user wrote it. @default "handle"
  */
 export function explainMutation(thrown: unknown, functionName: string, place = "handle"): unknown {
-  if (!(thrown instanceof TypeError)) return thrown;
+  if (!types.isNativeError(thrown)) return thrown;
+  const [, said] = TYPE_ERROR.exec(describeThrown(thrown)) ?? [];
+  if (said === undefined) return thrown;
   for (const change of REFUSED_CHANGES) {
-    const name = change.exec(thrown.message)?.groups?.name;
+    const name = change.exec(said)?.groups?.name;
     if (name !== undefined) return changedInPlace(name, { functionName, place, cause: thrown });
   }
   return thrown;
@@ -30,7 +35,7 @@ export function explainMutation(thrown: unknown, functionName: string, place = "
 
 function changedInPlace(
   name: string,
-  where: { readonly functionName: string; readonly place: string; readonly cause: TypeError },
+  where: { readonly functionName: string; readonly place: string; readonly cause: Error },
 ): TidemarkError {
   // Arrays say the index, or "length", of what push, sort and their like would have changed.
   const wayOut = /^(?:\d+|length)$/.test(name)

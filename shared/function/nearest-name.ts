@@ -1,5 +1,9 @@
+const GIVEN_UNITS_MAX = 200;
+
 /** The allowed name that a misspelt one was probably meant to be, or undefined where none is near. */
 export function nearestName(given: string, allowed: Iterable<string>): string | undefined {
+  // What is so long was meant to be none of them, and comparing takes its length times theirs.
+  if (given.length > GIVEN_UNITS_MAX) return undefined;
   let nearest: string | undefined;
   let nearestDistance = Number.POSITIVE_INFINITY;
   for (const name of allowed) {

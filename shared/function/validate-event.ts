@@ -1,10 +1,14 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TidemarkError } from "../errors.ts";
+import { cutText } from "../json/cut-text.ts";
+import { describeValue } from "../json/describe-value.ts";
 import { jsonPath } from "../json/json-path.ts";
 import type { FunctionDefinition } from "./define-function.ts";
 
 /** A schema may find a thousand faults in one event; a message names the first few. */
 const ISSUES_SHOWN_MAX = 5;
+const ISSUE_BYTES_MAX = 1_000;
+const SEGMENTS_SHOWN_MAX = 20;
 
 export type EventValidation<Event> =
   | { readonly ok: true; readonly event: Event }
@@ -30,44 +34,81 @@ export function validateEvent<Event, State>(
 
 function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
   // Any thenable: a schema library may bring promises of its own.
-  return typeof (value as { then?: unknown }).then === "function";
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
+/** @throws TidemarkError `fix-function` when the schema answers what no Standard Schema does */
 function toValidation<Event>(
   functionName: string,
   raw: unknown,
   result: StandardSchemaV1.Result<Event>,
 ): EventValidation<Event> {
-  if (result.issues === undefined) return { ok: true, event: result.value };
-  return { ok: false, error: new TidemarkError("fix-event", describeRefusal(functionName, raw, result.issues)) };
+  if (typeof result !== "object" || result === null) throw noAnswer(functionName, describeValue(result, 200));
+  const { issues } = result;
+  if (issues === undefined) return { ok: true, event: result.value };
+  if (!isList(issues)) throw noAnswer(functionName, `issues that are ${describeValue(issues, 200)}`);
+  return { ok: false, error: new TidemarkError("fix-event", describeRefusal(functionName, raw, issues)) };
 }
 
-function describeRefusal(functionName: string, raw: unknown, issues: readonly StandardSchemaV1.Issue[]): string {
-  const bigInts = issues.find((issue) => typeof valueAt(raw, segmentsOf(issue)) === "bigint");
+function noAnswer(functionName: string, answer: string): TidemarkError {
+  return new TidemarkError(
+    "fix-function",
+    `The schema of ${functionName} answered ${answer}; a Standard Schema answers { value } or { issues: [ … ] }. Correct its ~standard.validate.`,
+  );
+}
+
+/** A list of a library's own need be no array. */
+function isList(issues: unknown): boolean {
+  return typeof issues === "object" && issues !== null && typeof (issues as { length?: unknown }).length === "number";
+}
+
+type Issues = ArrayLike<StandardSchemaV1.Issue>;
+
+function describeRefusal(functionName: string, raw: unknown, issues: Issues): string {
+  const bigInt = firstIssues(issues).find((issue) => typeof valueAt(raw, segmentsOf(issue)) === "bigint");
   return (
     `The schema of ${functionName} refuses the event: ${describeIssues("event", issues)}. ` +
-    (bigInts === undefined ? "" : explainBigInt(segmentsOf(bigInts))) +
+    (bigInt === undefined ? "" : explainBigInt(segmentsOf(bigInt))) +
     "Correct what writes the event, or widen the schema and redrive the dead letter."
   );
 }
 
 /** What a schema found, by the places of the value that messages call `root`. */
-export function describeIssues(root: string, issues: readonly StandardSchemaV1.Issue[]): string {
-  const shown = issues.slice(0, ISSUES_SHOWN_MAX).map((issue) => {
-    return `${jsonPath(root, segmentsOf(issue))}: ${issue.message}`;
-  });
+export function describeIssues(root: string, issues: Issues): string {
+  const shown = firstIssues(issues).map((issue) => cutText(describeIssue(root, issue), ISSUE_BYTES_MAX));
   const more = issues.length - shown.length;
   return `${shown.join("; ")}${more > 0 ? `; and ${more} more` : ""}`;
 }
 
-function segmentsOf({ path = [] }: StandardSchemaV1.Issue): PropertyKey[] {
-  return path.map((segment) => (typeof segment === "object" ? segment.key : segment));
+const firstIssues = (issues: Issues): unknown[] =>
+  Array.from({ length: Math.min(issues.length, ISSUES_SHOWN_MAX) }, (_, index) => issues[index]);
+
+/** Whatever is odd about an issue (its message no text, its path no list, a getter that throws), the value is refused. */
+function describeIssue(root: string, issue: unknown): string {
+  try {
+    const { message } = issue as StandardSchemaV1.Issue;
+    return `${jsonPath(root, segmentsOf(issue))}: ${typeof message === "string" ? message : describeValue(message)}`;
+  } catch {
+    return `${root}: ${describeValue(issue)}`;
+  }
+}
+
+/** Of an issue whose path cannot be read, none. */
+function segmentsOf(issue: unknown): PropertyKey[] {
+  try {
+    return Array.from((issue as StandardSchemaV1.Issue).path ?? [])
+      .slice(0, SEGMENTS_SHOWN_MAX)
+      .map((segment) => (typeof segment === "object" && segment !== null ? segment.key : segment));
+  } catch {
+    return [];
+  }
 }
 
 function valueAt(raw: unknown, segments: readonly PropertyKey[]): unknown {
   let value = raw;
   for (const segment of segments) {
-    if (typeof value !== "object" || value === null) return undefined;
+    const isName = typeof segment === "string" || typeof segment === "number";
+    if (typeof value !== "object" || value === null || !isName || !Object.hasOwn(value, segment)) return undefined;
     value = (value as { readonly [segment: PropertyKey]: unknown })[segment];
   }
   return value;

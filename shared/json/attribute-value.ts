@@ -49,7 +49,7 @@ export function toAttribute(value: JsonValue): AttributeValue {
  */
 export function toAttributeMap(object: { readonly [name: string]: JsonValue }): AttributeMap {
   const attributes: AttributeMap = {};
-  for (const name in object) {
+  for (const name of Object.keys(object)) {
     if (name === "") {
       throw new TidemarkError(
         "fix-function",
@@ -83,7 +83,7 @@ export function fromAttribute(attribute: AttributeValue, marks?: BigIntMarks): J
 
 export function fromAttributeMap(attributes: AttributeMap, marks?: BigIntMarks): { [name: string]: JsonValue } {
   const object: { [name: string]: JsonValue } = {};
-  for (const name in attributes) {
+  for (const name of Object.keys(attributes)) {
     setOwn(object, name, fromAttribute(attributes[name] as AttributeValue, marksWithin(marks, name)));
   }
   return object;

@@ -4,11 +4,15 @@
  * Stricter than `JSON.stringify`, which drops `undefined` and functions, writes NaN as null and calls `toJSON`: each
  * of these would make the state in memory differ from the state that is loaded later. `toJSON` is never called.
  * Accepted: null, booleans, text with a UTF-8 form, numbers and BigInts that DynamoDB can hold, arrays without holes, and
- * plain objects. Members without a name, and such named `__proto__`, are refused: stores refuse or lose them.
+ * plain objects. Members without a name, and such named `__proto__`, are refused: stores refuse or lose them. So are proxies
+ * and getters, which may answer otherwise when they are asked again.
  *
  * Two walks: the first only answers yes, without keeping a path, since it runs for every state written; the second
- * runs when the first said no, and says where and why.
+ * runs when the first said no, and says where and why. Both end: what is met more than once is walked each time, and the
+ * values are counted.
  */
+import { types } from "node:util";
+import { cutText } from "./cut-text.ts";
 import { jsonPath } from "./json-path.ts";
 import { isWellFormed } from "./well-formed.ts";
 
@@ -17,6 +21,12 @@ import { isWellFormed } from "./well-formed.ts";
  * "Constraints"); two are left to the item around the state.
  */
 export const JSON_DEPTH_MAX = 30;
+
+/**
+ * The most values, counting 64 units of text as one, that the check looks at. An item of 400 KB holds a fifth of them; an
+ * object that refers to itself in two members at each of 30 levels would be a billion.
+ */
+export const JSON_VALUES_MAX = 1_000_000;
 
 /** DynamoDB's numbers: 1E-130 to 9.99…E+125, either sign, and zero ("Naming rules and data types": 38 digits, more than a double has). */
 const MAGNITUDE_MIN = 1e-130;
@@ -33,8 +43,20 @@ export interface JsonDefect {
 
 /** The first thing in `value` that is not JSON, or undefined when all of it is. `root` is what the path calls the value. */
 export function findJsonDefect(value: unknown, root: string): JsonDefect | undefined {
-  return isJson(value, JSON_DEPTH_MAX) ? undefined : explain(value, { root, segments: [], ancestors: [] });
+  valuesLeft = JSON_VALUES_MAX;
+  try {
+    if (isJson(value, JSON_DEPTH_MAX)) return undefined;
+  } catch {
+    // An element of an array that is a getter and throws: said below.
+  }
+  const whole: Place = { root, segments: [], ancestors: [] };
+  if (valuesLeft < 0) return tooManyValues(whole);
+  valuesLeft = JSON_VALUES_MAX;
+  return explain(value, whole) ?? tooManyValues(whole);
 }
+
+/** Of the walk under way. Nothing else runs before it has ended. */
+let valuesLeft = JSON_VALUES_MAX;
 
 function isJson(value: unknown, depthLeft: number): boolean {
   return isScalar(value) || isNested(value, depthLeft);
@@ -42,16 +64,23 @@ function isJson(value: unknown, depthLeft: number): boolean {
 
 /** Null, a boolean, a number or text that can be stored: most of what a state consists of, so without a further call. */
 function isScalar(value: unknown): boolean {
-  if (typeof value === "string") return isWellFormed(value);
+  if (typeof value === "string") {
+    if (value.length > TEXT_UNITS_COUNTED_AS_ONE) valuesLeft -= value.length / TEXT_UNITS_COUNTED_AS_ONE;
+    return isWellFormed(value);
+  }
   if (typeof value === "number") return isStorableNumber(value);
   return value === null || typeof value === "boolean" || (typeof value === "bigint" && isStorableBigInt(value));
 }
 
+const TEXT_UNITS_COUNTED_AS_ONE = 64;
+
 function isNested(value: unknown, depthLeft: number): boolean {
-  if (typeof value !== "object" || value === null || depthLeft === 0) return false;
+  if (typeof value !== "object" || value === null || depthLeft === 0 || types.isProxy(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (Array.isArray(value)) {
     if (prototype !== Array.prototype) return false;
+    valuesLeft -= value.length + 1;
+    if (valuesLeft < 0) return false;
     for (let i = 0; i < value.length; i++) {
       // A hole reads as undefined, which is no JSON either.
       const item: unknown = value[i];
@@ -60,8 +89,12 @@ function isNested(value: unknown, depthLeft: number): boolean {
     return true;
   }
   if (prototype !== Object.prototype && prototype !== null) return false;
-  for (const name in value) {
-    const inner: unknown = (value as Record<string, unknown>)[name];
+  const names = Object.keys(value);
+  valuesLeft -= names.length + 1;
+  if (valuesLeft < 0) return false;
+  for (const name of names) {
+    // Of a getter there is no value, which is no JSON.
+    const inner: unknown = Object.getOwnPropertyDescriptor(value, name)?.value;
     if (!isScalar(inner) && !isNested(inner, depthLeft - 1)) return false;
     if (!isStorableName(name)) return false;
   }
@@ -122,7 +155,18 @@ function explain(value: unknown, place: Place): JsonDefect | undefined {
   return value === null ? undefined : explainNested(value as object, place);
 }
 
+function tooManyValues(place: Place): JsonDefect {
+  return defect(
+    place,
+    `holds more than ${JSON_VALUES_MAX} values, those that are referred to several times counted each time`,
+    "Keep less in the state, or split it over several keys.",
+  );
+}
+
 function explainNested(value: object, place: Place): JsonDefect | undefined {
+  if (types.isProxy(value)) return defect(place, "is a Proxy", "Store a plain copy of what it stands for.");
+  valuesLeft -= 1;
+  if (valuesLeft < 0) return tooManyValues(place);
   const ancestor = place.ancestors.indexOf(value);
   if (ancestor >= 0) {
     const earlier = jsonPath(place.root, place.segments.slice(0, ancestor));
@@ -158,10 +202,11 @@ function explainArray(array: readonly unknown[], place: Place): JsonDefect | und
   if (Object.getPrototypeOf(array) !== Array.prototype) return explainInstance(array, place);
   for (let i = 0; i < array.length; i++) {
     const inside = within(place, i, array);
-    if (!Object.hasOwn(array, i)) {
+    const member = Object.getOwnPropertyDescriptor(array, i);
+    if (member === undefined) {
       return defect(inside, "is a hole in a sparse array", "Fill it with null, or store a plain object.");
     }
-    const found = explain(array[i], inside);
+    const found = explainMember(member, inside);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -170,15 +215,20 @@ function explainArray(array: readonly unknown[], place: Place): JsonDefect | und
 function explainObject(object: object, place: Place): JsonDefect | undefined {
   const prototype = Object.getPrototypeOf(object);
   if (prototype !== Object.prototype && prototype !== null) return explainInstance(object, place);
-  for (const name in object) {
+  for (const name of Object.keys(object)) {
     const inside = within(place, name, object);
     if (!isStorableName(name)) return explainName(name, inside);
-    const found = explain((object as Record<string, unknown>)[name], inside);
+    const found = explainMember(Object.getOwnPropertyDescriptor(object, name) ?? {}, inside);
     if (found !== undefined) return found;
   }
   const [symbol] = Object.getOwnPropertySymbols(object);
   if (symbol === undefined) return undefined;
   return defect(within(place, symbol, object), "has a symbol for its name", "Name properties by strings.");
+}
+
+function explainMember(member: PropertyDescriptor, place: Place): JsonDefect | undefined {
+  if (member.get === undefined && member.set === undefined) return explain(member.value, place);
+  return defect(place, "is a getter", "Store the value that it has now.");
 }
 
 function explainName(name: string, place: Place): JsonDefect {
@@ -210,7 +260,14 @@ function explainInstance(object: object, place: Place): JsonDefect {
     : defect(place, `is a ${className}`, known);
 }
 
+const CLASS_NAME_BYTES_MAX = 200;
+
 function classNameOf(object: object): string {
-  const maker: unknown = object.constructor;
-  return typeof maker === "function" && maker.name !== "" ? maker.name : "a class without a name";
+  try {
+    const name: unknown = object.constructor.name;
+    if (typeof name === "string" && name !== "") return cutText(name, CLASS_NAME_BYTES_MAX);
+  } catch {
+    // What has no constructor, or one that is a getter and throws, has no name either.
+  }
+  return "a class without a name";
 }

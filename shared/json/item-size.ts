@@ -13,7 +13,7 @@ import type { AttributeMap } from "./attribute-value.ts";
 /** The bytes of a whole item, names included. */
 export function itemBytes(item: AttributeMap): number {
   let bytes = 0;
-  for (const name in item) bytes += Buffer.byteLength(name) + attributeBytes(item[name] as AttributeValue);
+  for (const name of Object.keys(item)) bytes += Buffer.byteLength(name) + attributeBytes(item[name] as AttributeValue);
   return bytes;
 }
 
@@ -23,7 +23,7 @@ export function attributeBytes(attribute: AttributeValue): number {
   if (attribute.N !== undefined) return numberBytes(attribute.N);
   if (attribute.M !== undefined) {
     let bytes = 3;
-    for (const name in attribute.M) {
+    for (const name of Object.keys(attribute.M)) {
       bytes += 1 + Buffer.byteLength(name) + attributeBytes(attribute.M[name] as AttributeValue);
     }
     return bytes;

@@ -5,7 +5,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBControlStore } from "../control/dynamodb/dynamodb-control-store.ts";
 import { countWriteUnits } from "../dynamodb/write-units.ts";
 import { systemClock, systemRandomness } from "../environment.ts";
-import { TidemarkError } from "../errors.ts";
+import { asError, TidemarkError } from "../errors.ts";
 import { hashedKey, plainKey } from "../function/name-key.ts";
 import { createKinesisClient } from "../source/kinesis/kinesis-client.ts";
 import { openKinesisSource } from "../source/kinesis/kinesis-source.ts";
@@ -118,7 +118,8 @@ export async function watched<Answer>(
     return await invocation();
   } catch (thrown) {
     watch.failed(thrown);
-    throw thrown;
+    // Lambda's runtime reads its name, message and stack, and ends the process where that throws.
+    throw asError(thrown);
   } finally {
     watch.publish();
   }

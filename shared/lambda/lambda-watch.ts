@@ -4,6 +4,8 @@ import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { MetricUnit as Unit } from "@aws-lambda-powertools/metrics/types";
 import { INTERRUPTED_BY_RESTORE } from "../checkpoint/outcome.ts";
 import { describeThrown, TidemarkError } from "../errors.ts";
+import { cutText } from "../json/cut-text.ts";
+import type { JsonValue } from "../json/json-value.ts";
 import type { Observer, TidemarkEvent } from "../observer.ts";
 import { APP_METRICS, FUNCTION_DIMENSION, FUNCTION_METRICS, METRIC_NAMESPACE } from "./metric-names.ts";
 
@@ -33,6 +35,17 @@ const UNITS: Partial<Record<AppMetric | FunctionMetric, Unit>> = {
   splitLag: MetricUnit.Milliseconds,
 };
 
+/** A line says at each try, and CloudWatch bills by the byte, what the dead letter says once and with more of it. */
+const LOGGED_TEXT_BYTES_MAX = 2_048;
+
+const shortened = (attributes: object): { [name: string]: JsonValue } =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([name, value]: [string, JsonValue]) => [
+      name,
+      typeof value === "string" ? cutText(value, LOGGED_TEXT_BYTES_MAX) : value,
+    ]),
+  );
+
 /** What watches one deployed function. */
 export class LambdaWatch {
   readonly #service: string;
@@ -48,14 +61,14 @@ export class LambdaWatch {
 
   readonly observe: Observer = (event) => {
     const { type, ...attributes } = event;
-    this.#logger[LEVELS[type] ?? (type.endsWith("-failed") ? "warn" : "info")](type, attributes);
+    this.#logger[LEVELS[type] ?? (type.endsWith("-failed") ? "warn" : "info")](type, shortened(attributes));
     this.#measure(event);
   };
 
   /** What a handler throws, as Lambda's own line about it has no attributes. */
   failed(thrown: unknown): void {
     const kind = thrown instanceof TidemarkError ? { kind: thrown.kind } : {};
-    this.#logger.error(describeThrown(thrown), kind);
+    this.#logger.error(describeThrown(thrown, LOGGED_TEXT_BYTES_MAX), kind);
   }
 
   ofApp(metric: AppMetric, value: number): void {

@@ -1,10 +1,12 @@
 /** What users and their data get wrong: each is named, and nothing is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type DeadLetter, listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
 import type { FunctionDefinition } from "../../shared/function/define-function.ts";
 import { DynamoDBStateBackend } from "../../shared/state/dynamodb/dynamodb-state-backend.ts";
 import { createStateTable } from "../../shared/state/dynamodb/state-table.ts";
 import { access, newTableName, startDynalite, type TestDynamoDB } from "../support/dynalite.ts";
 import { expectAllResolved, expectExactlyOnce, expectPromise, liveLogs } from "../support/oracle.ts";
+import { revoked, STRANGE, trapped } from "../support/strange-values.ts";
 import { at, logFunction, type TestEvent, TestWorld } from "../support/test-world.ts";
 
 type Log = FunctionDefinition<TestEvent, unknown>;
@@ -44,6 +46,44 @@ async function expectReported(definition: Log, message: string | RegExp, kind = 
 const cycle: { self?: unknown } = {};
 cycle.self = cycle;
 
+function endless(): object {
+  return {
+    get inner() {
+      return endless();
+    },
+    get other() {
+      return endless();
+    },
+  };
+}
+
+function nested(levels: number): object {
+  let value = {};
+  for (let level = 0; level < levels; level++) value = { value };
+  return value;
+}
+
+function doubled(levels: number): object {
+  let value = {};
+  for (let level = 0; level < levels; level++) value = { a: value, b: value };
+  return value;
+}
+
+function throwing(name: string): object {
+  return Object.defineProperty({}, name, {
+    enumerable: true,
+    get: () => {
+      throw new Error("in getter");
+    },
+  });
+}
+
+async function lettersOf(world: TestWorld): Promise<DeadLetter[]> {
+  const letters: DeadLetter[] = [];
+  for await (const letter of listDeadLetters(world.stores.storage)) letters.push(letter);
+  return letters;
+}
+
 describe("a handler", () => {
   it("that throws at record i: all before it committed, i reported, the rest delivered again", async () => {
     await expectReported(but({ throws: new RangeError("no such airport") }), "RangeError: no such airport");
@@ -51,6 +91,51 @@ describe("a handler", () => {
 
   it("that throws what is no error is reported all the same", async () => {
     await expectReported(but({ throws: "just text" }), "just text");
+  });
+
+  it.each(STRANGE)(
+    "that throws %s is reported, passed after its tries, and described in the letter",
+    async (_, throws, said) => {
+      const world = new TestWorld({ triesMax: 2 });
+      world.split("s", "ababb");
+      await world.deliverUntilDone("s", 1, 5, { definition: but({ throws }) });
+      await expectAllResolved(world);
+      const [letter] = await lettersOf(world);
+      expect(letter).toMatchObject({
+        position: at(3),
+        tries: 2,
+        error: typeof said === "string" ? said : expect.stringMatching(said),
+      });
+    },
+  );
+
+  it("that throws a message of 3 MB leaves 8 KB of it in the split's item and in the letter", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "ababb");
+    const definition = but({ throws: new Error(`x${"日".repeat(1_000_000)}`) });
+    await world.deliver("s", 1, 5, { definition });
+    expect(Buffer.byteLength((await world.itemOf("s"))?.failing?.error ?? "")).toBeLessThanOrEqual(8_192);
+    await world.deliverUntilDone("s", 3, 5, { definition });
+    const [letter] = await lettersOf(world);
+    expect(Buffer.byteLength(letter?.error ?? "")).toBeLessThanOrEqual(8_192);
+    expect(letter?.error).toMatch(/^Error: x日{2700,}… \(cut, of \d+ characters\)$/);
+  });
+
+  it("that answers with a promise of a library's own is waited for", async () => {
+    const usual = logFunction("log");
+    const definition = {
+      ...usual,
+      handle: (...given: Parameters<typeof usual.handle>) => ({
+        // biome-ignore lint/suspicious/noThenProperty: it is what is tested
+        then: (resolve: (state: unknown) => void) => {
+          setTimeout(() => resolve(usual.handle(...given)), 1);
+        },
+      }),
+    } as unknown as Log;
+    const world = new TestWorld();
+    world.split("s", "aaba");
+    expect((await world.deliver("s", 1, 4, { definition })).failedFrom).toBeUndefined();
+    await expectExactlyOnce(world);
   });
 
   it("that rejects a promise is one that throws", async () => {
@@ -73,6 +158,23 @@ describe("a handler", () => {
     ["undefined", undefined, "returned undefined for key"],
     ["a bigint", { count: 1n }, "state.count is a bigint"],
     ["a Map", { seen: new Map() }, "state.seen is a Map"],
+    [
+      "a getter",
+      {
+        log: [],
+        get count() {
+          throw new Error("in getter");
+        },
+      },
+      "state.count is a getter",
+    ],
+    ["a getter without end", endless(), "state.inner is a getter"],
+    ["a proxy", { log: [], inner: new Proxy({}, {}) }, "state.inner is a Proxy"],
+    ["a proxy that throws", { inner: trapped() }, "state.inner is a Proxy"],
+    ["a revoked proxy", { inner: revoked() }, "state.inner is a Proxy"],
+    ["what is nested 100,000 levels deep", nested(100_000), "nested deeper than the 30 levels"],
+    ["a billion values, most of them the same", doubled(29), "holds more than 1000000 values"],
+    ["a promise that throws", throwing("then"), "in getter"],
   ])("that returns %s is told the path", async (_, state, message) => {
     await expectReported(but({ state }), message);
   });
@@ -96,6 +198,9 @@ describe("a key", () => {
     ["a number", 7, "returned number (7)"],
     ["undefined", undefined, "returned undefined"],
     ["an object", {}, "returned an object"],
+    ["a proxy that throws", trapped(), "returned an object"],
+    ["a function that is a revoked proxy", Object.assign(revoked, {}), "returned function ("],
+    ["a symbol", Symbol("k"), "returned symbol (Symbol(k))"],
     ["over 2048 bytes", "é".repeat(1025), "returned 2050 bytes of UTF-8"],
     ["with a lone surrogate", "\ud800", "lone surrogate"],
   ])("that is %s is named, with what is allowed", async (_, key, message) => {
@@ -111,6 +216,12 @@ describe("a key", () => {
     expect((await liveLogs(world)).get(key)).toEqual(["s3"]);
   });
 });
+
+/** A schema that answers so for s3, and takes every other event. */
+function answering(answer: unknown): Log {
+  const validate = (value: unknown) => ((value as TestEvent).id === "s3" ? answer : { value });
+  return { ...but({}), event: { "~standard": { version: 1, vendor: "test", validate } } } as Log;
+}
 
 describe("an event", () => {
   it("that the schema refuses is a dead letter at once, with the schema's words, and the batch goes on", async () => {
@@ -137,6 +248,43 @@ describe("an event", () => {
       /A record of function log cannot be read: SyntaxError: .* JSON/,
     );
     expect((await liveLogs(world)).get("a")).toEqual(["s1"]);
+  });
+
+  it.each([
+    ["null", null, "answered null"],
+    ["undefined", undefined, "answered undefined"],
+    ["text", "no", "answered 'no'"],
+    ["a proxy that throws", trapped(), "Error: trap"],
+    ["issues that are no list", { issues: true }, "answered issues that are true"],
+    ["null for issues", { issues: null }, "answered issues that are null"],
+    ["a promise that throws", throwing("then"), "Error: in getter"],
+    ["a promise of null", Promise.resolve(null), "answered null"],
+  ])("at which the schema answers %s is no refusal: it is tried again", async (_, answer, said) => {
+    await expectReported(answering(answer), said);
+  });
+
+  it.each([
+    ["whose message throws", [throwing("message")], "event: { message: [Getter] }"],
+    ["whose message is no text", [{ message: { code: 7 } }], "event: { code: 7 }"],
+    ["whose path throws", [{ message: "m", path: trapped() }], "event: {"],
+    ["whose path is no list", [{ message: "m", path: 7 }], "event: m"],
+    [
+      "whose path has odd segments",
+      [{ message: "m", path: [{ key: "a" }, null, { no: 1 }, 2] }],
+      "event.a[null][undefined][2]: m",
+    ],
+    ["that is null", [null], "event: null"],
+    ["that is a revoked proxy", [revoked()], "event: a Proxy"],
+    ["of a million segments", [{ message: "m", path: Array(1_000_000).fill("x") }], "event.x.x"],
+    ["of three megabytes", [{ message: "x".repeat(3_000_000) }], "(cut, of"],
+    ["that are a million", Array(1_000_000).fill({ message: "m" }), "and 999995 more"],
+  ])("refused by issues %s is a dead letter at once that says what can be said", async (_, issues, said) => {
+    const world = new TestWorld();
+    world.split("s", "abab");
+    expect((await world.deliver("s", 1, 4, { definition: answering({ issues }) })).failedFrom).toBeUndefined();
+    const [letter] = await lettersOf(world);
+    expect(letter).toMatchObject({ position: at(3), cause: "refused", error: expect.stringContaining(said) });
+    expect(Buffer.byteLength(letter?.error ?? "")).toBeLessThanOrEqual(8_192);
   });
 
   it("at which the schema itself throws is no refusal: it is tried again", async () => {

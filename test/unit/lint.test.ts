@@ -47,6 +47,18 @@ describe("the lint rules of shared code", () => {
     expect(await refusals("shared/batch/planted.ts", source)).toEqual([rule]);
   });
 
+  test.each([
+    ["shared/json/planted.ts", "const"],
+    ["local/planted.ts", "let"],
+    ["cli/planted.ts", "const"],
+    ["infra/planted.ts", "const"],
+    ["functions/planted.ts", "const"],
+  ])("refuse inherited members in %s", async (file, how) => {
+    const loop = `export function* names(of: object) {\n  for (${how} name in of) yield name;\n}\n`;
+    expect(await refusals(file, loop)).toContain("plugin");
+    expect(await refusals(file, loop.replace("name in of", "name of Object.keys(of)"))).not.toContain("plugin");
+  });
+
   test("allow a date that is made of a given time", async () => {
     expect(await refusals("shared/batch/planted.ts", "export const five = new Date(5);\n")).toEqual([]);
   });

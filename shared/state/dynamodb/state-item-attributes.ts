@@ -38,7 +38,7 @@ export function toItemWithoutBefore(item: StateItem): AttributeMap {
     if (marks !== undefined) attributes.stateBigInts = toAttribute(marks);
   }
   const applied: AttributeMap = {};
-  for (const split in item.applied) applied[split] = { S: item.applied[split] as string };
+  for (const split of Object.keys(item.applied)) applied[split] = { S: item.applied[split] as string };
   attributes.applied = { M: applied };
   return attributes;
 }
@@ -59,7 +59,7 @@ export function fromItem(attributes: AttributeMap): DecodedItem {
   const before = fromBeforeAttributes(attributes);
   const applied: Record<string, string> = {};
   const marks = attributes.applied?.M ?? {};
-  for (const split in marks) applied[split] = marks[split]?.S ?? "";
+  for (const split of Object.keys(marks)) applied[split] = marks[split]?.S ?? "";
   const item: StateItem = {
     key: text(attributes, "key"),
     generation: Number(text(attributes, "gen")),
