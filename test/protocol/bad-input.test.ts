@@ -156,7 +156,7 @@ describe("a handler", () => {
     ["a cycle", cycle, "state.self"],
     ["undefined within", { worst: undefined }, "state.worst is undefined"],
     ["undefined", undefined, "returned undefined for key"],
-    ["a bigint", { count: 1n }, "state.count is a bigint"],
+    ["a bigint of 39 digits", { count: 10n ** 38n }, "state.count is a BigInt"],
     ["a Map", { seen: new Map() }, "state.seen is a Map"],
     [
       "a getter",
@@ -266,7 +266,7 @@ describe("an event", () => {
   it.each([
     ["whose message throws", [throwing("message")], "event: { message: [Getter] }"],
     ["whose message is no text", [{ message: { code: 7 } }], "event: { code: 7 }"],
-    ["whose path throws", [{ message: "m", path: trapped() }], "event: {"],
+    ["whose path throws", [{ message: "m", path: trapped() }], "event: m"],
     ["whose path is no list", [{ message: "m", path: 7 }], "event: m"],
     [
       "whose path has odd segments",
