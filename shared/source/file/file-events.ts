@@ -6,6 +6,7 @@ import { TidemarkError } from "../../errors.ts";
 import type { JsonValue } from "../../json/json-value.ts";
 import { parseJson, settleIntegers } from "../../json/parse-json.ts";
 import type { SourceBatch, SourceEvents, SourceRecord } from "../source.ts";
+import { UnreadableRow } from "./unreadable-row.ts";
 
 const EVENT_SOURCE = "tidemark:files";
 
@@ -15,6 +16,8 @@ interface FileEventRecord {
   readonly split: string;
   readonly position: string;
   readonly data: JsonValue;
+  /** Why the row in `data` cannot be read. */
+  readonly unreadable?: string;
 }
 
 /** A JSON line's payload is its text; a Parquet row's is its object. */
@@ -26,24 +29,35 @@ export const fileEvents: SourceEvents = {
     if (typeof split !== "string") throw foreignEvent("its first record names no split");
     const records: SourceRecord[] = [];
     for (const record of delivered as Partial<FileEventRecord>[]) {
-      const { eventSource, position, data } = record;
+      const { eventSource, position, data, unreadable } = record;
       if (eventSource !== EVENT_SOURCE || typeof position !== "string" || data === undefined) {
         throw foreignEvent(`record ${records.length + 1} has the eventSource ${JSON.stringify(eventSource)}`);
       }
       if (record.split !== split) {
         throw foreignEvent(`it mixes the splits ${JSON.stringify(split)} and ${JSON.stringify(record.split)}`);
       }
-      records.push({ position, itemIdentifier: position, payload: data });
+      const payload = unreadable === undefined ? data : new UnreadableRow(unreadable, data);
+      records.push({ position, itemIdentifier: position, payload });
     }
     return { split, records };
   },
 
-  decode: ({ payload }, { integers }) =>
-    typeof payload === "string" ? parseJson(payload, integers) : settleIntegers(payload, integers),
+  decode({ payload }, { integers }): unknown {
+    if (typeof payload === "string") return parseJson(payload, integers);
+    if (payload instanceof UnreadableRow) throw new TidemarkError("fix-event", payload.why);
+    return settleIntegers(payload, integers);
+  },
 
-  dump: (record) => record.payload as JsonValue,
+  dump({ payload }): JsonValue {
+    if (payload instanceof UnreadableRow) return { unreadable: payload.why, row: payload.row };
+    // No payload is a list, so a row that would be taken for something else is told apart by standing in one.
+    return isDumpedRow(payload) ? [payload] : (payload as JsonValue);
+  },
 
-  undump: (dumped) => dumped,
+  undump(dumped): unknown {
+    if (Array.isArray(dumped)) return dumped[0];
+    return isDumpedRow(dumped) ? new UnreadableRow(dumped.unreadable, dumped.row) : dumped;
+  },
 
   toEvent: ({ split, records }) => ({
     Records: records.map(
@@ -52,11 +66,18 @@ export const fileEvents: SourceEvents = {
         eventID: `${split}:${position}`,
         split,
         position,
-        data: payload as JsonValue,
+        ...(payload instanceof UnreadableRow
+          ? { data: payload.row, unreadable: payload.why }
+          : { data: payload as JsonValue }),
       }),
     ),
   }),
 };
+
+function isDumpedRow(dumped: unknown): dumped is { readonly unreadable: string; readonly row: JsonValue } {
+  if (typeof dumped !== "object" || dumped === null || Object.keys(dumped).join() !== "unreadable,row") return false;
+  return typeof (dumped as { readonly unreadable?: unknown }).unreadable === "string";
+}
 
 function foreignEvent(reason: string): TidemarkError {
   return new TidemarkError(

@@ -5,6 +5,17 @@ import { describeThrown, TidemarkError } from "../../errors.ts";
 import type { JsonValue } from "../../json/json-value.ts";
 import type { SourceRecord } from "../source.ts";
 import { parquetPosition } from "./file-position.ts";
+import {
+  asFound,
+  type Column,
+  columnsOf,
+  strictParsers,
+  UnreadableValue,
+  type UnreadColumn,
+  unreadColumns,
+  withoutConversions,
+} from "./parquet-values.ts";
+import { UnreadableRow } from "./unreadable-row.ts";
 
 /** The packages are needed only where Parquet is read: they are loaded then, and may be missing elsewhere. */
 async function loadLibraries() {
@@ -20,29 +31,26 @@ async function loadLibraries() {
   }
 }
 
+interface OpenedFile {
+  readonly file: string;
+  readonly buffer: AsyncBuffer;
+  readonly libraries: Awaited<ReturnType<typeof loadLibraries>>;
+  readonly metadata: FileMetaData;
+  readonly columns: readonly Column[];
+}
+
 export class ParquetRows {
-  readonly #file: string;
-  readonly #buffer: AsyncBuffer;
-  readonly #libraries: Awaited<ReturnType<typeof loadLibraries>>;
-  readonly #metadata: FileMetaData;
+  readonly #opened: OpenedFile;
   readonly rowCount: number;
 
-  private constructor(
-    file: string,
-    buffer: AsyncBuffer,
-    libraries: Awaited<ReturnType<typeof loadLibraries>>,
-    metadata: FileMetaData,
-  ) {
-    this.#file = file;
-    this.#buffer = buffer;
-    this.#libraries = libraries;
-    this.#metadata = metadata;
-    this.rowCount = Number(metadata.num_rows);
+  private constructor(opened: OpenedFile) {
+    this.#opened = opened;
+    this.rowCount = Number(opened.metadata.num_rows);
   }
 
   /**
    * Reads the file's footer.
-   * @throws TidemarkError `fix-configuration` when it is no Parquet file
+   * @throws TidemarkError `fix-configuration` when it is no Parquet file, or has a column that cannot be read
    */
   static async open(handle: FileHandle, file: string): Promise<ParquetRows> {
     const libraries = await loadLibraries();
@@ -50,24 +58,32 @@ export class ParquetRows {
     const metadata = await libraries.parquetMetadataAsync(buffer).catch((cause: unknown) => {
       throw unreadable(file, cause);
     });
-    return new ParquetRows(file, buffer, libraries, metadata);
+    const schema = libraries.parquetSchema(metadata);
+    const unread = unreadColumns(schema);
+    if (unread.length > 0) throw unreadColumn(file, unread);
+    return new ParquetRows({
+      file,
+      buffer,
+      libraries,
+      metadata: withoutConversions(metadata),
+      columns: columnsOf(schema),
+    });
   }
 
   /** Pages of records after a row. One row group's columns are in memory at a time, and one page of rows. */
   async *pages(afterRow: number, pageRecords: number): AsyncGenerator<SourceRecord[]> {
-    const { parquetSchema } = this.#libraries;
-    const names = parquetSchema(this.#metadata).children.map((child) => child.element.name);
+    const { columns, metadata } = this.#opened;
     let groupStart = 0;
-    for (const group of this.#metadata.row_groups) {
+    for (const group of metadata.row_groups) {
       const groupEnd = groupStart + Number(group.num_rows);
       const from = Math.max(groupStart, afterRow);
       if (from < groupEnd) {
-        const columns = await this.#columns(names, from, groupEnd);
+        const values = await this.#valuesOf(from, groupEnd);
         for (let row = from; row < groupEnd; row += pageRecords) {
           const page: SourceRecord[] = [];
           for (let index = row; index < Math.min(row + pageRecords, groupEnd); index++) {
             const position = parquetPosition(index + 1);
-            page.push({ position, itemIdentifier: position, payload: rowAt(names, columns, index - from) });
+            page.push({ position, itemIdentifier: position, payload: rowAt(columns, values, index - from) });
           }
           yield page;
         }
@@ -76,54 +92,49 @@ export class ParquetRows {
     }
   }
 
-  async #columns(names: readonly string[], rowStart: number, rowEnd: number): Promise<DecodedArray[]> {
-    const { parquetScan, compressors } = this.#libraries;
+  /** Of each column, the rows from `rowStart` to before `rowEnd`. */
+  async #valuesOf(rowStart: number, rowEnd: number): Promise<DecodedArray[]> {
+    const { file, buffer, libraries, metadata, columns } = this.#opened;
+    const { parquetScan, compressors } = libraries;
     try {
-      const scan = await parquetScan({
-        file: this.#buffer,
-        metadata: this.#metadata,
-        compressors,
-        rowStart,
-        rowEnd,
-      });
-      return await Promise.all(names.map((column) => scan.readColumn({ column, rowStart, rowEnd })));
+      const options = { file: buffer, metadata, compressors, rowStart, rowEnd };
+      const scan = await parquetScan({ ...options, parsers: strictParsers, utf8: false, geoparquet: false });
+      return await Promise.all(columns.map(({ name }) => scan.readColumn({ column: name, rowStart, rowEnd })));
     } catch (cause) {
-      throw unreadable(this.#file, cause);
+      throw unreadable(file, cause);
     }
   }
 }
 
-function rowAt(names: readonly string[], columns: readonly DecodedArray[], index: number): JsonValue {
-  const row: Record<string, JsonValue> = {};
-  for (let column = 0; column < names.length; column++) {
-    row[names[column] as string] = jsonOf((columns[column] as DecodedArray)[index]);
+/** The row's values by their columns, or what keeps it from being read. */
+function rowAt(columns: readonly Column[], values: readonly DecodedArray[], index: number): unknown {
+  const row: Record<string, unknown> = {};
+  for (let column = 0; column < columns.length; column++) {
+    const { name, convert } = columns[column] as Column;
+    try {
+      row[name] = convert((values[column] as DecodedArray)[index], [name]);
+    } catch (thrown) {
+      if (!(thrown instanceof UnreadableValue)) throw thrown;
+      return unreadableRow(columns, values, index);
+    }
   }
   return row;
 }
 
-/**
- * A decoded Parquet value as JSON: integers that a number cannot hold become strings, times ISO strings, bytes base64,
- * and what JSON has no word for (NaN, infinities, missing) null.
- */
-export function jsonOf(value: unknown): JsonValue {
-  switch (typeof value) {
-    case "string":
-    case "boolean":
-      return value;
-    case "number":
-      return Number.isFinite(value) ? value : null;
-    case "bigint":
-      return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
-    case "object": {
-      if (value === null) return null;
-      if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-      if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-      if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value as Iterable<unknown>, jsonOf);
-      return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, jsonOf(member)]));
+function unreadableRow(columns: readonly Column[], values: readonly DecodedArray[], index: number): UnreadableRow {
+  const row: Record<string, unknown> = {};
+  let first: UnreadableValue | undefined;
+  for (const [column, { name, convert }] of columns.entries()) {
+    const raw: unknown = (values[column] as DecodedArray)[index];
+    try {
+      row[name] = convert(raw, [name]);
+    } catch (thrown) {
+      if (!(thrown instanceof UnreadableValue)) throw thrown;
+      first ??= thrown;
+      row[name] = asFound(raw);
     }
-    default:
-      return null;
   }
+  return new UnreadableRow((first as UnreadableValue).message, row as JsonValue);
 }
 
 async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
@@ -141,6 +152,14 @@ async function bufferOf(handle: FileHandle): Promise<AsyncBuffer> {
       return bytes.buffer;
     },
   };
+}
+
+function unreadColumn(file: string, unread: readonly UnreadColumn[]): TidemarkError {
+  const which = unread.map(({ name, what }) => `the column ${JSON.stringify(name)} ${what}`).join("; ");
+  return new TidemarkError(
+    "fix-configuration",
+    `${file} cannot be read: ${which}. Write the file without it, or with it as another type: DuckDB does by COPY (SELECT * EXCLUDE ("${unread[0]?.name}") FROM 'old.parquet') TO 'new.parquet'.`,
+  );
 }
 
 function unreadable(file: string, cause: unknown): TidemarkError {

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../shared/environment.ts";
 import { rowOfPosition } from "../../../shared/source/file/file-position.ts";
 import { openFileSource } from "../../../shared/source/file/file-source.ts";
-import { jsonOf } from "../../../shared/source/file/parquet-rows.ts";
 import type { ReadPage, Source, SourceRecord } from "../../../shared/source/source.ts";
 import { writeParquet } from "../../support/parquet-file.ts";
 
@@ -142,33 +141,15 @@ describe("a file of JSON lines", () => {
 });
 
 describe("a Parquet file", () => {
-  test("gives its rows as JSON: large integers as strings, times as ISO strings, bytes that are no text as base64", async () => {
-    await writeParquet(
-      at("a.parquet"),
-      `SELECT TIMESTAMP '2001-01-10 18:20:00' AS date, DATE '2001-01-10' AS day, 18::BIGINT AS small,
-              9007199254740993::BIGINT AS large, 1.5::DOUBLE AS ratio, 'nan'::DOUBLE AS nan, NULL::INT AS nothing,
-              true AS late, 'SLC' AS origin, [1, 2] AS list, {'a': 1::BIGINT, 'b': 'x'} AS struct`,
-    );
-    const [record] = await recordsOf(await open(), "a.parquet");
-    expect(record).toEqual({
-      position: "000000000001",
-      itemIdentifier: "000000000001",
-      payload: {
-        date: "2001-01-10T18:20:00.000Z",
-        day: "2001-01-10T00:00:00.000Z",
-        small: 18,
-        large: "9007199254740993",
-        ratio: 1.5,
-        nan: null,
-        nothing: null,
-        late: true,
-        origin: "SLC",
-        list: [1, 2],
-        struct: { a: 1, b: "x" },
+  test("gives its rows as objects, each at the position of its number", async () => {
+    await writeParquet(at("a.parquet"), "SELECT 18::BIGINT AS small, 'SLC' AS origin, [1, 2] AS list");
+    expect(await recordsOf(await open(), "a.parquet")).toEqual([
+      {
+        position: "000000000001",
+        itemIdentifier: "000000000001",
+        payload: { small: 18, origin: "SLC", list: [1, 2] },
       },
-    });
-    expect(jsonOf(new Uint8Array([1, 255]))).toBe("Af8=");
-    expect(jsonOf([undefined, new Date(Number.NaN)])).toEqual([null, null]);
+    ]);
   });
 
   test.each(["snappy", "zstd", "gzip", "brotli", "lz4_raw", "uncompressed"])(
