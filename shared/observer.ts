@@ -25,12 +25,14 @@ export type TidemarkEvent =
       readonly position: string;
     }
   | {
+      /** Said once of each letter, when it is written for the first time. */
       readonly type: "dead-letter";
       readonly function: string;
       readonly split: string;
       readonly epoch: number;
       readonly generation: number;
       readonly position: string;
+      readonly cause: "refused" | "failed" | "skipped";
       readonly error: string;
     }
   | {

@@ -19,6 +19,11 @@ export interface AppResources {
   readonly clock: Clock;
   readonly randomness: Randomness;
   readonly observe: Observer;
+  /**
+   * Names the version of the user's code, equal for equal code: a split that it has taken records of knows it again.
+   * @default all code is one version
+   */
+  readonly codeVersion?: () => string;
   /** How messages name a user's key. @default as it is */
   readonly nameKey?: KeyNamer;
   /** @default gzip */

@@ -4,6 +4,10 @@ import type { Decoding } from "../source/decoding.ts";
 import type { Source } from "../source/source.ts";
 import type { StateCache } from "./state-cache.ts";
 
+/** What a split is told of the code that takes its records. */
+export const codeVersionOf = ({ codeVersion }: Pick<AppResources, "codeVersion">): string =>
+  codeVersion?.() ?? "unknown";
+
 /** What batches of one function run on. */
 export interface BatchEngine {
   readonly resources: AppResources;

@@ -5,17 +5,26 @@
  * Invariants:
  * - No state is written here; a dead letter is durable before the next record is looked at.
  * - A throw over a copy from the worker's cache is no failure until it happens over the item as it is stored.
+ * - What the schema refuses, or nobody can read, stops no split; but a version of the code that has taken no record of the
+ *   split yet may be broken, and stops at too many refusals.
  */
 import type { Split } from "../control/split.ts";
 import type { SplitPlace } from "../control/split-steps.ts";
-import { DEAD_LETTER_FORMAT_VERSION, type DeadLetter, writeDeadLetter } from "../dead-letter/dead-letter.ts";
+import {
+  DEAD_LETTER_FORMAT_VERSION,
+  type DeadLetter,
+  type DeadLetterCause,
+  writeDeadLetter,
+} from "../dead-letter/dead-letter.ts";
 import { ERROR_BYTES_MAX, TidemarkError } from "../errors.ts";
+import { UnfitStateError } from "../function/check-state.ts";
 import { isNewerStateVersion } from "../function/upgrade-image.ts";
 import { cutText } from "../json/cut-text.ts";
 import type { StateItem } from "../state/state-item.ts";
-import type { BatchEngine } from "./batch-engine.ts";
+import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { KeyFold } from "./key-fold.ts";
 import type { NoEvent } from "./prepare.ts";
+import { spread, type TriedAtOnce, type Try, triesLeft, tryAtOnce } from "./try-at-once.ts";
 import { foldAgain, type Progress, type WriteScope, type Written } from "./write-states.ts";
 
 export interface BatchPlace extends SplitPlace {
@@ -40,12 +49,22 @@ export interface FoldWork {
 export interface Folded {
   /** One for each key, in the order of their first events. */
   readonly folds: readonly KeyFold[];
-  /** Indexes of records that became dead letters. */
-  readonly deadLetters: readonly number[];
+  /** Records that became dead letters, in order. */
+  readonly deadLetters: readonly GivenUp[];
   readonly folded: number;
+  /** The first record that the code took, now or in a batch that died; undefined: none. */
+  readonly firstTaken: number | undefined;
   readonly failure: Written["failure"];
   /** The record before which the time was up. */
   readonly stoppedAt: number | undefined;
+}
+
+/** A record of the batch that became a dead letter. */
+export interface GivenUp {
+  readonly index: number;
+  readonly cause: DeadLetterCause;
+  /** The schema refused it: a version of the code that takes none at all is broken. */
+  readonly refused: boolean;
 }
 
 /** The split has had too many dead letters in a row. */
@@ -64,14 +83,17 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
   const { maxConsecutiveDeadLetters } = engine.resources.app.deadLetters;
   // Keys are numbered in the order of their first events, so each next fold has the next index.
   const folds: KeyFold[] = [];
-  const deadLetters: number[] = [];
+  const deadLetters: GivenUp[] = [];
   let inARow = split.consecutiveDeadLetters;
   let folded = 0;
+  let firstTaken: number | undefined;
   let waited = false;
+  let refusals = refusalsOf(work);
   const ended = (failure: Written["failure"], stoppedAt?: number): Folded => ({
     folds,
     deadLetters,
     folded,
+    firstTaken,
     failure,
     stoppedAt,
   });
@@ -88,33 +110,105 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
         folds.push(fold);
       }
       inARow = 0;
-      if (fold.isApplied(index)) continue;
+      if (fold.isApplied(index)) {
+        firstTaken ??= index;
+        continue;
+      }
       try {
         const pending = fold.fold(index);
         waited = pending !== undefined;
         if (waited) await pending;
       } catch (thrown) {
         if (isNewerStateVersion(thrown)) throw thrown;
-        if (!isStaleCopy(work, fold)) return ended({ index, thrown });
-        const again = await foldLoaded(work, fold, index);
-        folds[keyIndex] = again.fold;
-        if (again.failure !== undefined) return ended(again.failure);
+        let failure: Written["failure"] = { index, thrown };
+        if (isStaleCopy(work, fold)) {
+          const again = await foldLoaded(work, fold, index);
+          fold = again.fold;
+          folds[keyIndex] = fold;
+          failure = again.failure;
+        }
+        // Over the stored item an earlier record may fail, which the copy took: that one is tried by the next delivery.
+        if (failure?.index === index) failure = await triedAtOnce(work, fold, folds, failure);
+        if (failure !== undefined) return ended(failure);
       }
       folded += 1;
+      firstTaken ??= index;
       continue;
     }
     const noEvent = batch.noEventAt(index) as NoEvent;
-    if (noEvent.kind === "thrown") return ended({ index, thrown: noEvent.thrown });
+    if (noEvent.kind === "thrown") return ended({ index, thrown: noEvent.thrown, tries: noEvent.tries });
     if (noEvent.kind === "dropped") {
       inARow = 0;
       continue;
     }
-    if (inARow >= maxConsecutiveDeadLetters) return ended({ index, thrown: stopped(work, noEvent, inARow) });
-    await deadLetter(work, noEvent);
-    deadLetters.push(index);
-    inARow += 1;
+    const refused = noEvent.kind === "refused";
+    if (refused && firstTaken === undefined && refusals >= maxConsecutiveDeadLetters) {
+      return ended({ index, thrown: stopped(work, noEvent, refusals) });
+    }
+    const cause = CAUSES[noEvent.kind];
+    if (cause === "failed" && inARow >= maxConsecutiveDeadLetters) {
+      return ended({ index, thrown: stopped(work, noEvent, inARow) });
+    }
+    await deadLetter(work, noEvent, cause);
+    deadLetters.push({ index, cause, refused });
+    if (cause === "failed") inARow += 1;
+    if (refused) refusals += 1;
   }
   return ended(undefined);
+}
+
+const CAUSES: Record<Exclude<NoEvent["kind"], "thrown" | "dropped">, DeadLetterCause> = {
+  refused: "refused",
+  unreadable: "refused",
+  unfit: "failed",
+  "given-up": "failed",
+  skipped: "skipped",
+};
+
+/** What this version of the code has refused without taking any; none that counts where it has taken one. */
+export function refusalsOf({ engine, split }: Pick<FoldWork, "engine" | "split">): number {
+  const version = codeVersionOf(engine.resources);
+  if (split.takenBy?.includes(version) === true) return Number.NEGATIVE_INFINITY;
+  return split.refusals?.by === version ? split.refusals.records : 0;
+}
+
+/**
+ * The failure of a record once all tries are made that are of use now, or undefined: it was taken after all. A state that
+ * cannot be kept would be the same at every try, unless the before-image of another epoch has a part in it.
+ */
+async function triedAtOnce(
+  work: FoldWork,
+  fold: KeyFold,
+  folds: readonly KeyFold[],
+  failure: NonNullable<Written["failure"]>,
+): Promise<Written["failure"]> {
+  const { index, thrown } = failure;
+  if (thrown instanceof UnfitStateError) return fold.isDual ? failure : { ...failure, final: true };
+  const { clock, deadlineMs, batch } = work.scope;
+  const { triesMax } = work.engine.resources.app.deadLetters;
+  const tried: TriedAtOnce = await tryAtOnce(
+    {
+      ...{ clock, deadlineMs, left: triesLeft(work.split, triesMax, batch.positionAt(index)) - 1 },
+      again: () => fold.fold(index),
+      others: otherFolds(work, folds, index),
+    },
+    thrown,
+  );
+  if (tried.outcome === "taken") return undefined;
+  if (isNewerStateVersion(tried.thrown)) throw tried.thrown;
+  return { index, thrown: tried.thrown, tries: 1 + tried.tries };
+}
+
+/** A fold that was made before, once more from its beginning; then some of the events that follow. */
+function* otherFolds({ scope, items }: FoldWork, folds: readonly KeyFold[], failedAt: number): Generator<Try> {
+  const { batch } = scope;
+  const made = folds.find(({ first }) => first >= 0);
+  if (made !== undefined) yield () => made.over(made.base).fold(made.first);
+  for (const index of spread(failedAt, batch.length)) {
+    const keyIndex = batch.keyIndexAt(index);
+    if (keyIndex === undefined) continue;
+    yield () => new KeyFold(scope, keyIndex, items.get(batch.keys[keyIndex] as string)).fold(index);
+  }
 }
 
 /** A throw over the worker's own copy of a state says nothing: the copy may be out of date. */
@@ -135,11 +229,24 @@ async function foldLoaded(
   return { fold, failure: progress.failure };
 }
 
-async function deadLetter({ engine, place, split, where }: FoldWork, entry: NoEvent): Promise<void> {
+/** What is known of a record that is given up. */
+function reasonOf({ failing }: Split, entry: NoEvent): { readonly tries: number; readonly error: string } {
+  if ("error" in entry) return { tries: 1, error: cutText(entry.error.message, ERROR_BYTES_MAX) };
+  const known = failing?.position === entry.record.position ? failing : undefined;
+  if (entry.kind !== "skipped") return { tries: known?.tries ?? 0, error: known?.error ?? "" };
+  const error =
+    known === undefined ? "It was passed over on request." : `It was passed over on request: ${known.error}`;
+  return { tries: known?.tries ?? 0, error: cutText(error, ERROR_BYTES_MAX) };
+}
+
+async function deadLetter(
+  { engine, place, split, where }: FoldWork,
+  entry: NoEvent,
+  cause: DeadLetterCause,
+): Promise<void> {
   const { source, resources } = engine;
   const { record } = entry;
-  const refused = entry.kind === "refused";
-  const error = cutText(refused ? entry.error.message : (split.failing?.error ?? ""), ERROR_BYTES_MAX);
+  const { tries, error } = reasonOf(split, entry);
   const letter: DeadLetter = {
     format: "tidemark-dead-letter",
     formatVersion: DEAD_LETTER_FORMAT_VERSION,
@@ -147,23 +254,30 @@ async function deadLetter({ engine, place, split, where }: FoldWork, entry: NoEv
     ...place,
     position: record.position,
     generation: split.gen,
-    cause: refused ? "refused" : "failed",
-    tries: refused ? 1 : (split.failing?.tries ?? 0),
+    cause,
+    tries,
     error,
     at: new Date(resources.clock.now()).toISOString(),
     ...(record.arrivalTimeMs === undefined ? {} : { arrivedAt: new Date(record.arrivalTimeMs).toISOString() }),
     record: source.events.dump(record),
   };
-  await writeDeadLetter(resources.storage, letter);
-  resources.observe({ type: "dead-letter", ...where, position: record.position, error });
+  const isNew = await writeDeadLetter(resources.storage, letter);
+  // Whoever gives it up again, after a crash or a restore, has nothing new to say.
+  if (isNew) resources.observe({ type: "dead-letter", ...where, position: record.position, cause, error });
 }
 
 function stopped({ engine, place, split, where }: FoldWork, entry: NoEvent, deadLetters: number): StoppedError {
   const { app, observe } = engine.resources;
-  const error = entry.kind === "refused" ? entry.error.message : (split.failing?.error ?? "");
-  observe({ type: "split-stopped", ...where, position: entry.record.position, deadLetters, error });
+  const { error } = reasonOf(split, entry);
+  const { position } = entry.record;
+  observe({ type: "split-stopped", ...where, position, deadLetters, error });
+  const { maxConsecutiveDeadLetters } = app.deadLetters;
+  const why =
+    entry.kind === "refused"
+      ? `the schema of this version of the code refused ${deadLetters} records and took none (at most ${maxConsecutiveDeadLetters} may be), so the schema is broken rather than the records.`
+      : `${deadLetters} records in a row became dead letters (at most ${maxConsecutiveDeadLetters} may), so the function is broken rather than the records.`;
   return new StoppedError(
-    `Split ${place.split} of ${place.function} stopped at ${entry.record.position}: ${deadLetters} records in a row became dead letters (at most ${app.deadLetters.maxConsecutiveDeadLetters} may), so the function is broken rather than the records. ` +
-      `Nothing is lost: the split goes on by itself once a version is deployed that takes this record. Last error: ${error}`,
+    `Split ${place.split} of ${place.function} stopped at ${position}: ${why} ` +
+      `Nothing is lost: the split goes on by itself once a version is deployed that takes this record. To pass over it instead: tidemark dead-letters skip ${place.function} --split ${place.split}, or {"skip":${JSON.stringify(place.function)}} at a deployed app's coordinator. Last error: ${error}`,
   );
 }

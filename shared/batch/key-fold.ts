@@ -85,6 +85,11 @@ export class KeyFold {
     this.#dual = this.#epoch > scope.epoch && this.#before !== undefined;
   }
 
+  /** An image of another epoch has a part in it. */
+  get isDual(): boolean {
+    return this.#dual;
+  }
+
   isApplied(index: number): boolean {
     return this.#appliedTo !== BEGINNING && this.#scope.batch.positionAt(index) <= this.#appliedTo;
   }

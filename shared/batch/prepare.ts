@@ -1,8 +1,8 @@
 /**
  * From records to events: decode, validate, select the key. Nothing here touches a store.
  *
- * Invariant: each record ends in exactly one way: an event with its key, refused (a dead letter at once), dropped
- * (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
+ * Invariant: each record ends in exactly one way: an event with its key, a dead letter at once (refused, unreadable, or with
+ * a key that is none), dropped (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
  */
 
 import { types } from "node:util";
@@ -15,14 +15,22 @@ import { validateEvent } from "../function/validate-event.ts";
 import type { Decoding } from "../source/decoding.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
+import { spread, type TriesAtOnce, type Try, tryAtOnce } from "./try-at-once.ts";
 
 /** How a record ended that is not to be folded. */
 export type NoEvent =
+  /** By the schema. */
   | { readonly kind: "refused"; readonly record: SourceRecord; readonly error: TidemarkError }
-  /** Given up before; skipped before anything of it is looked at. */
+  /** It cannot be decoded, whatever the code is. */
+  | { readonly kind: "unreadable"; readonly record: SourceRecord; readonly error: TidemarkError }
+  /** The user's code took it, and gave it a key that is none: for good, since no state has a part in that. */
+  | { readonly kind: "unfit"; readonly record: SourceRecord; readonly error: TidemarkError }
+  /** Somebody asked for it to be passed over; nothing of it is looked at. */
+  | { readonly kind: "skipped"; readonly record: SourceRecord }
+  /** Given up before; passed over before anything of it is looked at. */
   | { readonly kind: "given-up"; readonly record: SourceRecord }
   | { readonly kind: "dropped"; readonly record: SourceRecord }
-  | { readonly kind: "thrown"; readonly record: SourceRecord; readonly thrown: unknown };
+  | { readonly kind: "thrown"; readonly record: SourceRecord; readonly thrown: unknown; readonly tries: number };
 
 export interface PrepareScope {
   // biome-ignore lint/suspicious/noExplicitAny: the runtime folds functions of any event and state
@@ -37,6 +45,10 @@ export interface PrepareScope {
   readonly passedOver?: ReadonlySet<Position>;
   /** The record whose tries are used up. */
   readonly givenUp?: string | undefined;
+  /** How often the user's code may be asked for a record that it throws at. @default once */
+  readonly tries?: { readonly left: (position: Position) => number } & Pick<TriesAtOnce, "clock" | "deadlineMs">;
+  /** So many records from the first one on are to be passed over. @default none */
+  readonly skip?: number | undefined;
 }
 
 /**
@@ -112,6 +124,15 @@ export class PreparedBatch {
     return keyIndex;
   }
 
+  /** Undoes the last `addNoEvent`. */
+  takeBack(): NoEvent | undefined {
+    this.length -= 1;
+    const noEvent = this.#noEvents.get(this.length);
+    this.#noEvents.delete(this.length);
+    this.thrownAt = false;
+    return noEvent;
+  }
+
   addNoEvent(noEvent: NoEvent): void {
     this.#noEvents.set(this.length, noEvent);
     this.thrownAt = noEvent.kind === "thrown";
@@ -124,12 +145,57 @@ const NO_KEY = -1;
 /** The records up to and with the first at which the user's code threw. */
 export async function prepare(scope: PrepareScope, records: readonly SourceRecord[]): Promise<PreparedBatch> {
   const batch = new PreparedBatch(scope, records);
+  const skip = scope.skip ?? 0;
   for (const record of records) {
+    if (batch.length < skip) {
+      batch.addNoEvent({ kind: "skipped", record });
+      continue;
+    }
     const pending = prepareRecord(scope, batch, record);
     if (pending instanceof Promise) await pending;
-    if (batch.thrownAt) break;
+    if (batch.thrownAt && (await isThrownAt(scope, batch, record))) break;
   }
   return batch;
+}
+
+/** Makes the further tries that are of use now, and takes back what was said of the record where one of them succeeds. */
+async function isThrownAt(scope: PrepareScope, batch: PreparedBatch, record: SourceRecord): Promise<boolean> {
+  const { tries } = scope;
+  const noEvent = batch.takeBack();
+  if (noEvent?.kind !== "thrown") return false;
+  const again = async (): Promise<void> => {
+    await prepareRecord(scope, batch, record);
+    const next = batch.thrownAt ? batch.takeBack() : undefined;
+    if (next?.kind === "thrown") throw next.thrown;
+  };
+  if (tries === undefined) {
+    batch.addNoEvent(noEvent);
+    return true;
+  }
+  const left = tries.left(record.position) - 1;
+  const tried = await tryAtOnce({ ...tries, left, again, others: otherRecords(scope, batch) }, noEvent.thrown);
+  if (tried.outcome === "taken") return false;
+  batch.addNoEvent({ ...noEvent, thrown: tried.thrown, tries: 1 + tried.tries });
+  return true;
+}
+
+/** A record that was an event before, then some of those that follow. */
+function* otherRecords(scope: PrepareScope, batch: PreparedBatch): Generator<Try> {
+  const failedAt = batch.length;
+  for (let index = failedAt - 1; index >= 0; index -= 1) {
+    if (batch.keyIndexAt(index) === undefined) continue;
+    yield () => isEvent(scope, batch.records[index] as SourceRecord);
+    break;
+  }
+  for (const index of spread(failedAt, batch.records.length)) {
+    yield () => isEvent(scope, batch.records[index] as SourceRecord);
+  }
+}
+
+async function isEvent(scope: PrepareScope, record: SourceRecord): Promise<boolean> {
+  const alone = new PreparedBatch(scope, [record]);
+  await prepareRecord(scope, alone, record);
+  return alone.keyIndexAt(0) !== undefined;
 }
 
 /** Answers with a promise only where the schema does. */
@@ -144,17 +210,17 @@ function prepareRecord(scope: PrepareScope, batch: PreparedBatch, record: Source
   try {
     raw = scope.events.decode(record, scope.decoding);
   } catch (thrown) {
-    return batch.addNoEvent({ kind: "refused", record, error: unreadable(scope, thrown) });
+    return batch.addNoEvent({ kind: "unreadable", record, error: unreadable(scope, thrown) });
   }
   try {
     const validation = validateEvent(scope.definition, raw);
     if (!(validation instanceof Promise)) return addValidated(scope, batch, record, validation);
     return validation.then(
       (settled) => addValidated(scope, batch, record, settled),
-      (thrown) => batch.addNoEvent({ kind: "thrown", record, thrown }),
+      (thrown) => batch.addNoEvent({ kind: "thrown", record, thrown, tries: 1 }),
     );
   } catch (thrown) {
-    return batch.addNoEvent({ kind: "thrown", record, thrown });
+    return batch.addNoEvent({ kind: "thrown", record, thrown, tries: 1 });
   }
 }
 
@@ -169,10 +235,17 @@ function addValidated(
     return;
   }
   const { event } = validation;
+  let key: unknown;
   try {
-    batch.addEvent(event, scope.definition.key(event));
+    key = scope.definition.key(event);
   } catch (thrown) {
-    batch.addNoEvent({ kind: "thrown", record, thrown });
+    batch.addNoEvent({ kind: "thrown", record, thrown, tries: 1 });
+    return;
+  }
+  try {
+    batch.addEvent(event, key);
+  } catch (error) {
+    batch.addNoEvent({ kind: "unfit", record, error: error as TidemarkError });
   }
 }
 

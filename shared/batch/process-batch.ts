@@ -20,12 +20,13 @@ import { DEFAULT_DECODING } from "../source/decoding.ts";
 import type { Position } from "../source/position.ts";
 import type { SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
-import type { BatchEngine } from "./batch-engine.ts";
+import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { halvedSize } from "./batch-size.ts";
 import { type BatchPlace, type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
 import { type PreparedBatch, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
-import { type WriteScope, type Written, writeStates } from "./write-states.ts";
+import { triesLeft } from "./try-at-once.ts";
+import { type Failure, type WriteScope, type Written, writeStates } from "./write-states.ts";
 
 export type { BatchEngine } from "./batch-engine.ts";
 
@@ -49,7 +50,8 @@ export interface BatchResult {
 }
 
 /**
- * Processes one batch. After a crash at any point, the batch is simply delivered again.
+ * Processes one batch. After a crash at any point, the batch is simply delivered again. Where a record's tries are used up it
+ * begins again behind what is resolved, with that record given up, so that a bad record costs no delivery of its own.
  * Cost: 2 writes of the split item (3 at a barrier), one read (or none) and one write per distinct key.
  * @throws TidemarkError `retry` when the split is being restored, or was taken over by a later batch; any error of the stores.
  */
@@ -57,7 +59,21 @@ export async function processBatch(engine: BatchEngine, request: BatchRequest): 
   const first = request.records[0];
   const last = request.records.at(-1);
   invariant(first !== undefined && last !== undefined, "a batch has at least one record");
-  return new Batch(engine, request).run(first, last);
+  const { clock } = engine.resources;
+  let folded = 0;
+  for (let { records } = request; ; ) {
+    const result = await new Batch(engine, { ...request, records }).run(records[0] ?? first, last);
+    folded += result.folded;
+    const { failedFrom, isGivenUp, ...answer } = result;
+    if (failedFrom === undefined) return { ...answer, failedFrom, folded };
+    if (!isGivenUp || clock.now() >= request.deadlineMs) return { ...answer, failedFrom, folded };
+    records = records.slice(records.findIndex(({ position }) => position === failedFrom.position));
+  }
+}
+
+interface Run extends BatchResult {
+  /** The tries of the record that failed are used up: whoever begins next gives it up. */
+  readonly isGivenUp: boolean;
 }
 
 class Batch {
@@ -73,7 +89,7 @@ class Batch {
     this.#startedAtMs = engine.resources.clock.now();
   }
 
-  async run(first: SourceRecord, last: SourceRecord): Promise<BatchResult> {
+  async run(first: SourceRecord, last: SourceRecord): Promise<Run> {
     const begun = await this.#begin(first, last);
     const epoch = await this.#passBarrier(begun);
     this.#engine.cache?.enter(begun.split.gen);
@@ -101,7 +117,7 @@ class Batch {
   /** The schema and the key selector are the user's code as well, and may kill as `handle` may. */
   async #prepareGuarded(begun: Begun, records: readonly SourceRecord[]): Promise<PreparedBatch> {
     const { split } = begun;
-    const givenUp = this.#givenUp(split);
+    const givenUp = this.#givenUp(split.failing);
     const only = records[0];
     const prepared = () => this.#prepare(split, records, givenUp);
     if (!this.#mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
@@ -211,13 +227,15 @@ class Batch {
     );
   }
 
-  #givenUp({ failing }: Split): Failing | undefined {
+  #givenUp(failing: Failing | undefined): Failing | undefined {
     const { triesMax } = this.#engine.resources.app.deadLetters;
-    return failing !== undefined && failing.tries >= triesMax ? failing : undefined;
+    return failing !== undefined && (failing.final === true || failing.tries >= triesMax) ? failing : undefined;
   }
 
   async #prepare(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): Promise<PreparedBatch> {
     const redriven = this.#place.split === REDRIVE_SPLIT;
+    const { app, clock } = this.#engine.resources;
+    const { triesMax } = app.deadLetters;
     return prepare(
       {
         definition: this.#engine.definition,
@@ -229,6 +247,11 @@ class Batch {
         ...(redriven ? { passedOver: await passedOver(this.#engine.resources, this.#place.function, records) } : {}),
         startTimeMs: split.startTimeMs,
         givenUp: givenUp?.position,
+        skip: wantsSkipped(split, records),
+        tries: {
+          ...{ clock, deadlineMs: this.#request.deadlineMs },
+          left: (position) => triesLeft(split, triesMax, position),
+        },
       },
       records,
     );
@@ -268,7 +291,8 @@ class Batch {
   ): Promise<Answer> {
     const { control } = this.#engine.resources;
     const known = split.failing?.position === position;
-    const step = { attempt, generation: split.gen, phase: split.phase, position, known };
+    const nowMs = this.#startedAtMs;
+    const step = { attempt, generation: split.gen, phase: split.phase, position, known, nowMs };
     let answer: Answer;
     try {
       if ((await enterRecord(control, this.#place, step)) === undefined) throw this.#takenOver();
@@ -317,13 +341,13 @@ class Batch {
     readonly folded: Folded;
     readonly written: Written;
     readonly cacheHits: number;
-  }): Promise<BatchResult> {
+  }): Promise<Run> {
     const { begun, where, records, fresh, folded, written } = batch;
     const { split, attempt } = begun;
     const { control, observe, clock } = this.#engine.resources;
     const failure = written.failure;
     const resolved = failure?.index ?? folded.stoppedAt ?? batch.prepared.length;
-    const failing = failure === undefined ? undefined : this.#failing(split, records[failure.index], failure.thrown);
+    const failing = failure === undefined ? undefined : this.#failing(split, records[failure.index], failure);
     const end = resolveBatch({
       begun,
       records,
@@ -331,6 +355,8 @@ class Batch {
       deadLetters: folded.deadLetters,
       triedTo: written.triedTo,
       failing,
+      version: codeVersionOf(this.#engine.resources),
+      firstTaken: folded.firstTaken,
     });
     const ended = await endBatch(control, this.#place, {
       attempt,
@@ -342,6 +368,9 @@ class Batch {
       consecutiveDeadLetters: end.consecutiveDeadLetters,
       ...(end.holes === undefined ? {} : { holes: await spillHoles(control, this.#place, split, end.holes) }),
       failing: end.failing,
+      takenBy: end.takenBy,
+      refusals: end.refusals,
+      skip: end.skip,
     });
     if (ended === undefined) throw this.#takenOver();
     observe({
@@ -356,25 +385,36 @@ class Batch {
       milliseconds: clock.now() - this.#startedAtMs,
     });
     const failedFrom = records[resolved] ?? fresh[records.length];
-    if (failing === undefined || failure === undefined)
-      return { failedFrom, position: end.position, folded: folded.folded };
-    observe({
-      type: "record-failed",
-      ...where,
-      position: failing.position,
-      tries: failing.tries,
-      error: failing.error,
-    });
-    return { failedFrom, error: asFunctionError(failure.thrown), position: end.position, folded: folded.folded };
+    const done = { failedFrom, position: end.position, folded: folded.folded };
+    if (failing === undefined || failure === undefined) return { ...done, isGivenUp: false };
+    const isGivenUp = this.#givenUp(failing) !== undefined;
+    const { position, tries, error } = failing;
+    // Its dead letter says the rest.
+    if (!isGivenUp) observe({ type: "record-failed", ...where, position, tries, error });
+    return { ...done, isGivenUp, error: asFunctionError(failure.thrown) };
   }
 
   /** One more try of the record that failed; a split that stopped counts none, so that a repaired function tries it afresh. */
-  #failing(split: Split, record: SourceRecord | undefined, thrown: unknown): Failing {
+  #failing(split: Split, record: SourceRecord | undefined, { thrown, tries = 1, final }: Failure): Failing {
     invariant(record !== undefined, "a failure has a record");
     const { position } = record;
-    const before = split.failing?.position === position ? split.failing.tries : 0;
-    return { position, tries: thrown instanceof StoppedError ? 0 : before + 1, error: describeThrown(thrown) };
+    const before = split.failing?.position === position ? split.failing : undefined;
+    const stopped = thrown instanceof StoppedError;
+    return {
+      position,
+      tries: stopped ? 0 : (before?.tries ?? 0) + tries,
+      error: describeThrown(thrown),
+      sinceMs: before?.sinceMs ?? this.#startedAtMs,
+      ...(final === true ? { final } : {}),
+      ...(stopped ? { stopped } : {}),
+    };
   }
+}
+
+/** ◆ A wish holds only while the split stands where it stood when somebody asked, and its source still has that record. */
+function wantsSkipped({ position, skip }: Split, [first]: readonly SourceRecord[]): number {
+  if (skip === undefined || skip.after !== position) return 0;
+  return skip.at === undefined || skip.at === first?.position ? skip.records : 0;
 }
 
 const NOT_CACHED: ReadonlySet<string> = new Set();

@@ -36,9 +36,18 @@ export interface WriteScope extends FoldScope {
   readonly deadlineMs: number;
 }
 
+export interface Failure {
+  readonly index: number;
+  readonly thrown: unknown;
+  /** How often this invocation tried it. @default 1 */
+  readonly tries?: number | undefined;
+  /** No further try helps. */
+  readonly final?: true;
+}
+
 export interface Written {
   /** The first record that the user's code failed at, with what it threw. Everything before it is written. */
-  readonly failure: { readonly index: number; readonly thrown: unknown } | undefined;
+  readonly failure: Failure | undefined;
   /** The last event that any write carried: perhaps applied, whatever comes next. */
   readonly triedTo: Position;
   readonly conflicts: number;
@@ -58,9 +67,14 @@ export async function writeStates(
   const folds = allFolds.filter(({ last }) => last >= 0);
   const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
   const items: (StateItem | undefined)[] = [];
-  for (const fold of folds) {
-    const item = seal(scope, fold);
-    if (item === undefined) await failWhereRefused(scope, fold, progress);
+  for (const [index, fold] of folds.entries()) {
+    let item = seal(scope, fold);
+    if (item === undefined) {
+      const stored = await overStored(scope, fold, progress);
+      folds[index] = stored;
+      item = seal(scope, stored);
+      if (item === undefined) await failWhereRefused(scope, stored, progress, true);
+    }
     items.push(item);
   }
   const work: Writing = { scope, folds, items, progress, faults: [] };
@@ -69,6 +83,14 @@ export async function writeStates(
   );
   if (work.faults.length > 0) throw work.faults[0];
   return progress;
+}
+
+/** The fold over the item as it is stored, where it was made over the worker's own copy: that may be out of date. */
+async function overStored(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<KeyFold> {
+  if (fold.base === undefined || scope.cache?.get(fold.key) !== fold.base) return fold;
+  scope.cache.forget(fold.key);
+  const place = { function: scope.definition.name, generation: scope.generation };
+  return foldAgain(fold, (await scope.state.load(place, [fold.key])).get(fold.key), fold.last, progress);
 }
 
 interface Writing {
@@ -132,7 +154,8 @@ async function finishKey(
   let pauseMs = CONFLICT_PAUSE_MS;
   for (;;) {
     if (attempt === undefined) {
-      if (!reachesFailure(fold, progress)) await failWhereRefused(scope, fold, progress);
+      // Another writer is changing it just now: over what that leaves it may be fit again.
+      if (!reachesFailure(fold, progress)) await failWhereRefused(scope, fold, progress, false);
       fold = await foldAgain(fold, fold.base, fold.last, progress);
     } else {
       if (await attempt.written) {
@@ -191,22 +214,29 @@ export async function foldAgain(
 }
 
 /** Keys are written side by side and fail in any order: the first record that failed is what counts. */
-function fail(progress: Progress, failure: NonNullable<Written["failure"]>): void {
+function fail(progress: Progress, failure: Failure): void {
   if (progress.failure === undefined || failure.index < progress.failure.index) progress.failure = failure;
 }
 
 /**
  * Makes the first record by which a state became one that cannot be stored the batch's failure. States are checked once
  * a key and batch, and before any is written; only here, after each event.
+ * @param isStored the fold was made over the item as it is stored: then no further try of the record helps, unless the
+ *   before-image of another epoch has a part in it
  */
-async function failWhereRefused(scope: WriteScope, fold: KeyFold, progress: Progress): Promise<void> {
+async function failWhereRefused(
+  scope: WriteScope,
+  fold: KeyFold,
+  progress: Progress,
+  isStored: boolean,
+): Promise<void> {
   const stepwise = fold.over(fold.base);
   for (const index of fold.events()) {
     try {
       await stepwise.fold(index);
       toStorable(scope, stepwise);
     } catch (thrown) {
-      fail(progress, { index, thrown });
+      fail(progress, { index, thrown, ...(isStored && !fold.isDual ? { final: true } : {}) });
       return;
     }
   }

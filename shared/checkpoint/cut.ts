@@ -25,7 +25,7 @@ import {
 } from "../control/split-steps.ts";
 import { type CheckpointRun, type Interruption, readWhileOpen, SPLITS_CONCURRENCY } from "./checkpoint-run.ts";
 import { freshAtBeginning, lookAtSplit, tailHasExpired } from "./look-at-split.ts";
-import { holesAtCut, type SplitCut } from "./split-cut.ts";
+import { cutFailing, holesAtCut, type SplitCut } from "./split-cut.ts";
 
 /** The source is asked whether a tried tail is still there at every so many polls: it costs calls that handlers need. */
 const POLLS_PER_TAIL_CHECK = 10;
@@ -152,9 +152,10 @@ async function cutOf(
   const freshAtMs = split.barrierFreshAt[n];
   if (position === undefined || freshAtMs === undefined) return undefined;
   const holes = holesAtCut(await allHoles(resources.control, place, split), position);
-  const { startTimeMs } = split;
+  const { startTimeMs, takenBy } = split;
   return {
-    ...{ position, freshAtMs, startTimeMs, holes, ...place },
+    ...{ position, freshAtMs, startTimeMs, takenBy, holes, ...place },
+    failing: cutFailing(split),
     ended: split.ended === true && split.position === position,
   };
 }

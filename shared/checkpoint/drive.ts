@@ -13,11 +13,18 @@ import { readWhileOpen } from "./checkpoint-run.ts";
 import { readCoverage } from "./coverage.ts";
 import { takeCut } from "./cut.ts";
 import { takeFuzzyCut } from "./fuzzy-cut.ts";
-import { EARLIEST, MANIFEST_FORMAT, MANIFEST_FORMAT_VERSION, type Manifest, type ManifestFile } from "./manifest.ts";
+import {
+  EARLIEST,
+  MANIFEST_FORMAT,
+  MANIFEST_FORMAT_VERSION,
+  type Manifest,
+  type ManifestFailing,
+  type ManifestFile,
+} from "./manifest.ts";
 import { abortOpenCheckpoint, decideOutcome, type Outcome, recordOutcome } from "./outcome.ts";
 import { SLICES_CONCURRENCY, takeSnapshot } from "./snapshot.ts";
 import { ImageGone } from "./snapshot-slice.ts";
-import type { SplitCut } from "./split-cut.ts";
+import type { CutFailing, SplitCut } from "./split-cut.ts";
 import type { Workers } from "./work.ts";
 
 export interface DriveOptions {
@@ -124,15 +131,22 @@ function manifestOf(
       keys: files.filter((file) => file.function === name).reduce((sum, { items }) => sum + items, 0),
       splits: cuts
         .filter((cut) => cut.function === name)
-        .map(({ split, position, freshAtMs, startTimeMs, ended, holes }) => ({
+        .map(({ split, position, freshAtMs, startTimeMs, ended, holes, takenBy, failing }) => ({
           split,
           position,
           freshAt: iso(freshAtMs),
           startFrom: startTimeMs === undefined ? EARLIEST : iso(startTimeMs),
           ended,
+          ...(takenBy === undefined ? {} : { takenBy }),
+          ...(failing === undefined ? {} : { failing: manifestFailing(failing) }),
           holes,
         })),
     })),
     files,
   };
+}
+
+function manifestFailing({ position, sinceMs, stopped }: CutFailing): ManifestFailing {
+  const since = new Date(sinceMs).toISOString();
+  return { position, since, ...(stopped === true ? { stopped } : {}) };
 }

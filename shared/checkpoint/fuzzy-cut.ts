@@ -18,7 +18,7 @@ import { invariant } from "../errors.ts";
 import { type CheckpointRun, type Interruption, readWhileOpen, SPLITS_CONCURRENCY } from "./checkpoint-run.ts";
 import { throwFirst } from "./cut.ts";
 import { lookAtSplit } from "./look-at-split.ts";
-import { holesAtCut, type SplitCut } from "./split-cut.ts";
+import { cutFailing, holesAtCut, type SplitCut } from "./split-cut.ts";
 
 /** Reads and saves every split's position, unless that was done before. One small write and a look a split. */
 export async function takeFuzzyCut(
@@ -51,6 +51,7 @@ async function savePositions({ resources, checkpoint }: CheckpointRun, cut: stri
         // An unborn split has folded nothing: its beginning is its cut, and a restore births it there.
         if (found === undefined || found === "unborn") return;
         const split = await lookAtSplit(resources, place, found);
+        const failing = cutFailing(split);
         await resources.control.update(cutKey(checkpoint.n, cut, place), {
           conditions: [],
           set: [
@@ -59,6 +60,7 @@ async function savePositions({ resources, checkpoint }: CheckpointRun, cut: stri
             [path("position"), value(split.position)],
             [path("freshAtMs"), value(split.freshAt)],
             [path("ended"), value(split.ended === true)],
+            ...(failing === undefined ? [] : [[path("failing"), value({ ...failing })] as const]),
           ],
         });
       },
@@ -75,12 +77,14 @@ async function readCuts({ resources, checkpoint }: CheckpointRun, cut: string): 
     const split = await readSplit(resources.control, saved);
     const born = split === "unborn" ? undefined : split;
     const holes = born === undefined ? [] : await allHoles(resources.control, saved, born);
-    const startTimeMs = born?.startTimeMs;
-    cuts.push({ ...saved, startTimeMs, holes: holesAtCut(holes, saved.position) });
+    const { startTimeMs, takenBy } = born ?? {};
+    cuts.push({ ...saved, startTimeMs, takenBy, holes: holesAtCut(holes, saved.position) });
   }
   return cuts;
 }
 
-function asSaved(attributes: ControlAttributes): Omit<SplitCut, "holes" | "startTimeMs"> {
-  return attributes as unknown as Omit<SplitCut, "holes" | "startTimeMs">;
+type SavedCut = Omit<SplitCut, "holes" | "startTimeMs" | "takenBy">;
+
+function asSaved(attributes: ControlAttributes): SavedCut {
+  return attributes as unknown as SavedCut;
 }

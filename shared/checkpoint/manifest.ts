@@ -33,8 +33,20 @@ export interface ManifestSplit {
   readonly startFrom?: string;
   /** No record will ever follow `position`. */
   readonly ended: boolean;
+  /** The versions of the code that took a record of the split last. Absent: none had said so. */
+  readonly takenBy?: readonly string[];
+  /** The record that stood in the way when the checkpoint was taken. Absent: none did, or it was written before manifests said so. */
+  readonly failing?: ManifestFailing;
   /** What is missing from the state though it stands before `position`. */
   readonly holes: readonly Hole[];
+}
+
+export interface ManifestFailing {
+  readonly position: Position;
+  /** When it was tried first. ISO 8601. */
+  readonly since: string;
+  /** The split had stopped at it. */
+  readonly stopped?: true;
 }
 
 export interface ManifestFunction {

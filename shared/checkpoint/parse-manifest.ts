@@ -15,6 +15,7 @@ import {
   MANIFEST_FORMAT,
   MANIFEST_FORMAT_VERSION,
   type Manifest,
+  type ManifestFailing,
   type ManifestFile,
   type ManifestFunction,
   type ManifestSplit,
@@ -86,8 +87,22 @@ function split(given: unknown, what: string): ManifestSplit {
       ? {}
       : { startFrom: from.startFrom === EARLIEST ? EARLIEST : time(from, "startFrom", what) }),
     ended: from.ended,
+    ...(from.takenBy === undefined ? {} : { takenBy: list(from, "takenBy", what, version) }),
+    ...(from.failing === undefined ? {} : { failing: failing(from.failing, `${what}.failing`) }),
     holes: list(from, "holes", what, hole),
   };
+}
+
+function version(given: unknown, what: string): string {
+  if (typeof given !== "string") throw new Flaw(`${what} is not a string`);
+  return given;
+}
+
+function failing(given: unknown, what: string): ManifestFailing {
+  const from = members(given, what);
+  if (from.stopped !== undefined && from.stopped !== true) throw new Flaw(`${what}.stopped is not true`);
+  const known = { position: text(from, "position", what), since: time(from, "since", what) };
+  return from.stopped === true ? { ...known, stopped: true } : known;
 }
 
 function functionOf(given: unknown, what: string): ManifestFunction {

@@ -1,6 +1,7 @@
 /** Where a checkpoint cuts one split: what its manifest says of it. */
 import type { Hole } from "../control/hole.ts";
 import { holeIsWithin, isInHole } from "../control/hole.ts";
+import type { Split } from "../control/split.ts";
 import type { SplitPlace } from "../control/split-steps.ts";
 import type { Position } from "../source/position.ts";
 
@@ -12,6 +13,23 @@ export interface SplitCut extends SplitPlace {
   readonly startTimeMs: number | undefined;
   readonly ended: boolean;
   readonly holes: readonly Hole[];
+  readonly takenBy: readonly string[] | undefined;
+  /** Undefined: no record stands in the split's way. */
+  readonly failing: CutFailing | undefined;
+}
+
+/** A record that stands in its split's way. */
+export interface CutFailing {
+  readonly position: Position;
+  readonly sinceMs: number;
+  readonly stopped?: true;
+}
+
+/** Undefined where nothing fails, or an earlier version of Tidemark wrote it and did not say since when. */
+export function cutFailing({ failing }: Pick<Split, "failing">): CutFailing | undefined {
+  if (failing?.sinceMs === undefined) return undefined;
+  const { position, sinceMs, stopped } = failing;
+  return { position, sinceMs, ...(stopped === true ? { stopped } : {}) };
 }
 
 /**

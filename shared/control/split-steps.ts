@@ -29,7 +29,7 @@ import { ensureControl } from "./control-steps.ts";
 import type { ControlAttributes, ControlStore } from "./control-store.ts";
 import type { Hole } from "./hole.ts";
 import { splitKey, splitsPartition } from "./item-keys.ts";
-import { asSplit, type Failing, type InsideMark, type Phase, type Split } from "./split.ts";
+import { asSplit, type Failing, type InsideMark, type Phase, type Refusals, type Skip, type Split } from "./split.ts";
 
 /** Which split item. */
 export interface SplitPlace {
@@ -252,6 +252,12 @@ export interface EndStep {
   readonly holes?: { readonly inline: readonly Hole[]; readonly items: readonly string[] };
   /** Absent: the record that failed, if any, was passed. `stays`: it was not come to. */
   readonly failing?: Failing | "stays" | undefined;
+  /** Absent: they stay as they are. */
+  readonly takenBy?: readonly string[] | undefined;
+  /** Absent: they stay as they are. */
+  readonly refusals?: Refusals | "none" | undefined;
+  /** Absent: it stays, having come after the Begin. */
+  readonly skip?: Skip | "none" | undefined;
 }
 
 export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep): Promise<Split | undefined> {
@@ -267,8 +273,15 @@ export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep):
         ? []
         : [assign("holes", json(step.holes.inline)), assign("holeItems", json(step.holes.items))]),
       ...(typeof step.failing === "object" ? [assign("failing", json(step.failing))] : []),
+      ...(step.takenBy === undefined ? [] : [assign("takenBy", json(step.takenBy))]),
+      ...(typeof step.refusals === "object" ? [assign("refusals", json(step.refusals))] : []),
+      ...(typeof step.skip === "object" ? [assign("skip", json(step.skip))] : []),
     ],
-    ...(step.failing === undefined ? { remove: [path("failing")] } : {}),
+    remove: [
+      ...(step.failing === undefined ? [path("failing")] : []),
+      ...(step.refusals === "none" ? [path("refusals")] : []),
+      ...(step.skip === "none" ? [path("skip")] : []),
+    ],
   });
 }
 
@@ -280,16 +293,19 @@ export interface InsideStep {
   readonly position: Position;
   /** The split's `failing` was of this record already when the attempt began: other attempts may have their marks there. */
   readonly known: boolean;
+  readonly nowMs: number;
 }
 
 /** Written just before the user's code sees a record that may kill the process. */
 export function enterRecord(store: ControlStore, place: SplitPlace, step: InsideStep): Promise<Split | undefined> {
-  const { attempt, position, known } = step;
+  const { attempt, position, known, nowMs } = step;
   const mark: InsideMark = `in${attempt}`;
   return write(store, place, {
     conditions: ownedBy(step),
     set: [
-      known ? [path("failing", mark), value(true)] : assign("failing", { position, tries: 0, error: "", [mark]: true }),
+      known
+        ? [path("failing", mark), value(true)]
+        : assign("failing", { position, tries: 0, error: "", sinceMs: nowMs, [mark]: true }),
     ],
   });
 }
@@ -337,6 +353,8 @@ export interface FlipStep {
   /** What arrived before `timeMs` is dropped; without one, nothing is. Absent: it stays as the split was born. */
   readonly start?: { readonly timeMs?: number } | undefined;
   readonly mode: CheckpointingMode;
+  /** Absent: no version of the code is known to have taken a record of it. */
+  readonly takenBy?: readonly string[] | undefined;
   /** `control.epoch`: older before-images mean nothing in the new generation. */
   readonly epoch: number;
 }
@@ -367,11 +385,14 @@ export async function flipSplit(store: ControlStore, place: SplitPlace, step: Fl
         assign("barriers", {}),
         assign("barrierFreshAt", {}),
         ...(step.ended ? [assign("ended", true)] : []),
+        ...(step.takenBy === undefined ? [] : [assign("takenBy", json(step.takenBy))]),
         ...(step.start?.timeMs === undefined ? [] : [assign("startTimeMs", step.start.timeMs)]),
       ],
       add: [[path("attempt"), 1]],
       remove: [
         path("failing"),
+        path("skip"),
+        path("refusals"),
         ...(step.ended ? [] : [path("ended")]),
         ...(step.start === undefined || step.start.timeMs !== undefined ? [] : [path("startTimeMs")]),
       ],

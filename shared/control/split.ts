@@ -21,6 +21,12 @@ export interface Failing {
   /** Deliveries at which the user's code threw at this record, or died in it. */
   readonly tries: number;
   readonly error: string;
+  /** What Tidemark itself refuses for good: no further try is made. */
+  readonly final?: true;
+  /** The split stopped at it: too many before it were given up. */
+  readonly stopped?: true;
+  /** Since when it stands in the way, ms since 1970; absent: written by an earlier version, which did not say. */
+  readonly sinceMs?: number;
   /**
    * `in7`: attempt 7 handed this record alone to the user's code and has not said since that it lives. An attempt's mark
    * is its own, so that one that was overtaken takes it back like any other; a mark that stays is a death, and a try.
@@ -32,13 +38,32 @@ export type InsideMark = `in${number}`;
 
 /** With a try for each attempt that has not come out of the record. */
 export function countTries(failing: Failing): Failing {
-  const { position, tries, error } = failing;
-  const deaths = Object.keys(failing).filter((name) => name.startsWith("in")).length;
-  return {
-    position,
-    tries: tries + deaths,
-    error: deaths > 0 ? "The process died while it handled this record." : error,
-  };
+  const said = Object.entries(failing).filter(([name]) => !name.startsWith("in"));
+  const deaths = Object.keys(failing).length - said.length;
+  if (deaths === 0) return failing;
+  const { tries } = failing;
+  const error = "The process died while it handled this record.";
+  return { ...(Object.fromEntries(said) as unknown as Failing), tries: tries + deaths, error };
+}
+
+/** How many versions a split remembers that took a record of it: a deploy, its rollback, and some more. */
+export const VERSIONS_KEPT = 5;
+
+/** Records that a version of the code refused before it took any of the split. */
+export interface Refusals {
+  /** Names the version; see {@link Split.takenBy}. */
+  readonly by: string;
+  readonly records: number;
+}
+
+/** A wish that the next batch carries out, as long as the split still stands where it stood. */
+export interface Skip {
+  /** The split's position when it was asked for, or when it was carried out in part. */
+  readonly after: Position;
+  /** The record that the split stood at; absent: it was passed over, and more are to be. */
+  readonly at?: Position;
+  /** How many records from there on are still to be passed over. */
+  readonly records: number;
 }
 
 export interface Split {
@@ -69,8 +94,12 @@ export interface Split {
   /** A replay goes to here. */
   readonly until?: Position;
   readonly failing?: Failing;
-  /** Dead letters since the last record that was folded. */
+  /** Dead letters of the cause `failed` since the last record that was folded; those that were refused or skipped do not count. */
   readonly consecutiveDeadLetters: number;
+  /** The versions of the code that took a record of this split last, the newest at the end. Absent: none has said so yet. */
+  readonly takenBy?: readonly string[];
+  readonly refusals?: Refusals;
+  readonly skip?: Skip;
   readonly ended?: boolean;
 }
 

@@ -16,6 +16,8 @@ import { deadLetterPath, deadLettersPrefix } from "../storage/object-paths.ts";
 
 export const DEAD_LETTER_FORMAT_VERSION = 1;
 
+export type DeadLetterCause = "refused" | "failed" | "skipped";
+
 export interface DeadLetter {
   readonly format: "tidemark-dead-letter";
   readonly formatVersion: number;
@@ -24,8 +26,12 @@ export interface DeadLetter {
   readonly split: string;
   readonly position: Position;
   readonly generation: number;
-  /** `refused`: by the schema or unreadable; `failed`: the user's code threw or died at it `tries` times. */
-  readonly cause: "refused" | "failed";
+  /**
+   * - `refused`: by the schema, or unreadable.
+   * - `failed`: the user's code threw or died at it `tries` times, or made a key or a state of it that cannot be kept.
+   * - `skipped`: somebody had a split that stood at it pass over it.
+   */
+  readonly cause: DeadLetterCause;
   readonly tries: number;
   readonly error: string;
   /** ISO time. */
@@ -47,17 +53,18 @@ export interface LetterPlace {
 /**
  * Writes a letter, over an earlier one of the same record if there is one. Never blindly: a write that arrives long after
  * its caller died must not undo `redrivenAs`, or the record could be folded a second time. One PUT, as a rule.
+ * @returns whether there was none before: of all who give a record up, again and again, one is to say so.
  */
-export async function writeDeadLetter(storage: CheckpointStorage, letter: DeadLetter): Promise<void> {
+export async function writeDeadLetter(storage: CheckpointStorage, letter: DeadLetter): Promise<boolean> {
   const path = deadLetterPath(letter);
   for (;;) {
-    if ((await storage.createExclusively(path, encode(letter))) === "created") return;
+    if ((await storage.createExclusively(path, encode(letter))) === "created") return true;
     const found = await readDeadLetter(storage, letter);
     // Removed by hand meanwhile: the next turn creates it.
     if (found === undefined) continue;
     const { redrivenAs } = found.letter;
     const next: DeadLetter = redrivenAs === undefined ? letter : { ...letter, redrivenAs };
-    if ((await storage.replace(path, encode(next), found.version)) === "replaced") return;
+    if ((await storage.replace(path, encode(next), found.version)) === "replaced") return false;
   }
 }
 

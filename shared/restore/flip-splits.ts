@@ -11,7 +11,7 @@ import pMap from "p-map";
 import { freshAtBeginning } from "../checkpoint/look-at-split.ts";
 import { EARLIEST } from "../checkpoint/manifest.ts";
 import { storeHoles } from "../control/hole-items.ts";
-import type { Split } from "../control/split.ts";
+import { type Split, VERSIONS_KEPT } from "../control/split.ts";
 import { type FlipStep, flipSplit, listSplits, type SplitPlace } from "../control/split-steps.ts";
 import { BEGINNING } from "../source/position.ts";
 import { bornSplit } from "./born-split.ts";
@@ -65,9 +65,19 @@ async function flip(
       holes: await storeHoles(control, place, target, atCut?.holes ?? []),
       ended: atCut?.ended ?? false,
       mode: app.checkpointing.mode,
+      takenBy: takenByEither(atCut?.takenBy, item.takenBy),
       epoch,
     });
   }
+}
+
+/** What a version has once taken it has taken, before the cut or after it; an item that was just born knows of none. */
+function takenByEither(
+  atCut: readonly string[] | undefined,
+  now: readonly string[] | undefined,
+): readonly string[] | undefined {
+  const both = new Set([...(atCut ?? []), ...(now ?? [])]);
+  return both.size === 0 ? undefined : [...both].slice(-VERSIONS_KEPT);
 }
 
 function startOf(startFrom: string | undefined): FlipStep["start"] {

@@ -424,8 +424,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/process-batch.ts",
-        "failing !== undefined && failing.tries >= triesMax ? failing : undefined;",
-        "failing !== undefined && failing.tries < 0 * triesMax ? failing : undefined;",
+        "(failing.final === true || failing.tries >= triesMax) ? failing : undefined;",
+        "(failing.final === true || failing.tries < 0 * triesMax) ? failing : undefined;",
       ),
     ],
   },
@@ -435,7 +435,7 @@ export const batchMutants: readonly Mutant[] = [
     rule: "the record is put into dead-letter storage, becomes a hole in the same End that passes it",
     world: "suite",
     suite: "test/protocol/poison.test.ts",
-    edits: [inFile("shared/batch/fold-batch.ts", "  await writeDeadLetter(resources.storage, letter);\n", "")],
+    edits: [inFile("shared/batch/fold-batch.ts", "await writeDeadLetter(resources.storage, letter);", "true;")],
   },
   {
     name: "overtaken-counts-a-try",

@@ -339,8 +339,8 @@ export const checkpointMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/checkpoint/fuzzy-cut.ts",
-        "cuts.push({ ...saved, startTimeMs, holes: holesAtCut(holes, saved.position) });",
-        "const now = born?.position ?? saved.position;\n    cuts.push({ ...saved, position: now, startTimeMs, holes: holesAtCut(holes, now) });",
+        "cuts.push({ ...saved, startTimeMs, takenBy, holes: holesAtCut(holes, saved.position) });",
+        "const now = born?.position ?? saved.position;\n    cuts.push({ ...saved, position: now, startTimeMs, takenBy, holes: holesAtCut(holes, now) });",
       ),
       inFile(
         "shared/checkpoint/drive.ts",

@@ -29,8 +29,9 @@ describe("a poison record while a checkpoint waits", () => {
   it("is reported by its position, with all before it committed", async () => {
     const world = new TestWorld();
     world.split("s", "abac");
-    world.behaviour = { poison: ["s3"] };
-    const result = await world.deliver("s", 1, 4);
+    world.behaviour = { poison: ["s3", "s4"] };
+    await world.deliver("s", 1, 2);
+    const result = await world.deliver("s", 3, 4);
     expect(result.failedFrom?.position).toBe("000003");
     expect(result.error).toMatchObject({ kind: "fix-function", message: "Error: cannot fold s3" });
     expect(await world.itemOf("s")).toMatchObject({ position: "000002", failing: { position: "000003", tries: 1 } });
@@ -40,8 +41,9 @@ describe("a poison record while a checkpoint waits", () => {
   it("never blocks the barrier: attemptedTo comes down to what was tried", async () => {
     const world = new TestWorld();
     world.split("s", "abac");
-    world.behaviour = { poison: ["s3"] };
-    await world.deliver("s", 1, 4);
+    world.behaviour = { poison: ["s3", "s4"] };
+    await world.deliver("s", 1, 2);
+    await world.deliver("s", 3, 4);
     expect((await world.itemOf("s"))?.attemptedTo).toBe("000002");
     const n = await world.checkpoint();
     const { functions } = await readManifestOf(world, n);
@@ -78,7 +80,12 @@ describe("a poison record while a checkpoint waits", () => {
     const world = new TestWorld({ triesMax: 3 });
     world.split("s", "abacb");
     world.behaviour = { poison: ["s3"] };
-    expect(await world.deliverUntilDone("s", 1, 5)).toBe(4);
+    await world.deliver("s", 1, 2);
+    for (let tries = 1; tries < 3; tries += 1) {
+      expect((await world.deliver("s", 3, 3)).failedFrom?.position).toBe("000003");
+      expect((await world.itemOf("s"))?.failing).toMatchObject({ position: "000003", tries });
+    }
+    expect((await world.deliver("s", 3, 5)).failedFrom).toBeUndefined();
     expect(await world.itemOf("s")).toMatchObject({ position: "000005", holes: [deadLetterAt("000003")] });
     expect((await world.itemOf("s"))?.failing).toBeUndefined();
     expect(await letters(world)).toMatchObject([
@@ -155,11 +162,15 @@ describe("a poison record while a checkpoint waits", () => {
       state: { initial: () => ({ log: [] as (string | number)[] }) },
       handle: (state, { id }) => ({ log: [...state.log, id === "s2" || id === "s14" ? Number.NaN : id] }),
     });
-    const result = await world.deliver("s", 1, 16, { definition });
-    expect(result.failedFrom?.position).toBe("000002");
-    expect(result.error?.message).toContain("state.log[0] is NaN");
-    expect((await world.itemOf("s"))?.position).toBe("000001");
-    await world.deliverUntilDone("s", 2, 16);
+    const dying = world.start(nthEnd(2, "dies before"));
+    await settled(world.deliver("s", 1, 16, { definition, process: dying }));
+    expect(await world.itemOf("s")).toMatchObject({
+      ...{ position: "000001", failing: { position: "000002", tries: 1, final: true } },
+    });
+    expect((await world.itemOf("s"))?.failing?.error).toContain("state.log[0] is NaN");
+    await world.deliverUntilDone("s", 2, 16, { definition });
+    const holes = [deadLetterAt("000002"), deadLetterAt("000014")];
+    expect(await world.itemOf("s")).toMatchObject({ position: "000016", holes });
     await expectAllResolved(world);
     await expectPromise(world);
   });
@@ -186,6 +197,12 @@ describe("a poison record while a checkpoint waits", () => {
     expect(world.ofType("record-failed")).toEqual([]);
   });
 });
+
+/** An invocation that meets `fault` at its nth End. */
+function nthEnd(nth: number, fault: "dies before"): (call: Call) => "dies before" | undefined {
+  let seen = 0;
+  return ({ step }) => (step === "end s" && ++seen === nth ? fault : undefined);
+}
 
 /** The nth time that an invocation says that it hands a record to the user's code, or that it is through with it. */
 function markNumber(nth: number): (call: Call) => boolean {
@@ -382,10 +399,20 @@ describe("what is no fault of the record costs no try", () => {
   });
 });
 
-describe("too many dead letters in a row", () => {
+/** The recording function with another schema. */
+function withSchema(validate: (value: { readonly id: string; readonly key?: string }) => object) {
+  const event = { "~standard": { version: 1, vendor: "test", validate } } as never;
+  return { ...logFunction("log"), event } as ReturnType<typeof logFunction>;
+}
+
+const refusesAll = withSchema(() => ({ issues: [{ message: "the deploy is broken" }] }));
+const takesAll = withSchema((value) => ({ value: { ...value, key: value.key ?? "x" } }));
+
+describe("too many failures in a row", () => {
   it("stop the split, say so, and lose nothing: it goes on with a version that takes the record", async () => {
-    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
-    world.split("s", "a!!!!b");
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3, triesMax: 1 });
+    world.split("s", "aaaaab");
+    world.behaviour = { poison: ["s2", "s3", "s4", "s5"] };
     const result = await world.deliver("s", 1, 6);
     expect(result.failedFrom?.position).toBe("000005");
     expect(result.error).toMatchObject({
@@ -394,37 +421,41 @@ describe("too many dead letters in a row", () => {
     });
     expect(world.ofType("split-stopped")).toMatchObject([{ position: "000005", deadLetters: 3 }]);
     for (let i = 0; i < 20; i += 1) expect((await world.deliver("s", 5, 6)).failedFrom?.position).toBe("000005");
+    expect((await world.itemOf("s"))?.failing).toMatchObject({ position: "000005", tries: 0, stopped: true });
     expect(await letters(world)).toHaveLength(3);
     // The barrier passes meanwhile.
     await world.checkpoint();
 
-    const lenient = defineFunction({
-      ...logFunction("log"),
-      event: {
-        "~standard": {
-          version: 1,
-          vendor: "test",
-          validate: (value: unknown) => ({ value: { key: "x", ...(value as object) } }),
-        },
-      },
-      key: (event: { readonly key: string }) => event.key,
-      handle: (state: { log: string[] }, event: { id?: string }) => ({ log: [...state.log, event.id ?? ""] }),
-    } as never);
-    const { failedFrom } = await world.deliver("s", 5, 6, { definition: lenient as never });
-    expect(failedFrom).toBeUndefined();
-    expect(Object.fromEntries(await liveLogs(world))).toEqual({ a: ["s1"], b: ["s6"], x: ["s5"] });
+    world.behaviour = {};
+    expect((await world.deliver("s", 5, 6)).failedFrom).toBeUndefined();
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ a: ["s1", "s5"], b: ["s6"] });
     expect(await world.itemOf("s")).toMatchObject({ position: "000006", consecutiveDeadLetters: 0 });
   });
 
-  it("are counted over batches, and from the start after a record that is folded", async () => {
-    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
-    world.split("s", "!!a!!!b!");
-    for (const n of [1, 2, 3, 4, 5, 6]) expect((await world.deliver("s", n, n)).failedFrom).toBeUndefined();
-    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(3);
-    expect((await world.deliver("s", 7, 8)).failedFrom).toBeUndefined();
-    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(1);
+  it("are counted over batches, over what was refused between them, and afresh after a record that is folded", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3, triesMax: 1 });
+    world.split("s", "aaaa!a!ab!");
+    world.behaviour = { poison: ["s1", "s2", "s4", "s6", "s8"] };
+    const deliver = async (n: number) => (await world.deliver("s", n, n)).failedFrom?.position;
+    for (const n of [1, 2]) expect(await deliver(n)).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(2);
+    expect(await deliver(3)).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(0);
+    for (const n of [4, 5, 6, 7]) expect(await deliver(n)).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(2);
+    for (const n of [8, 9, 10]) expect(await deliver(n)).toBeUndefined();
+    expect((await world.itemOf("s"))?.consecutiveDeadLetters).toBe(0);
     await world.checkpoint();
     await expectPromise(world);
+  });
+
+  it("stop a function whose key is none of every record as well", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 2 });
+    world.split("s", "aaaa");
+    const definition = { ...logFunction("log"), key: () => undefined as unknown as string };
+    expect((await world.deliver("s", 1, 4, { definition })).failedFrom?.position).toBe("000003");
+    expect(await letters(world)).toHaveLength(2);
+    expect((await world.deliver("s", 3, 4)).failedFrom).toBeUndefined();
   });
 
   it("stop a function that throws at everything as well, without using up its records", async () => {
@@ -441,5 +472,99 @@ describe("too many dead letters in a row", () => {
     expect((await liveLogs(world)).get("a")).toEqual(["s3", "s4", "s5", "s6", "s7"]);
     await world.checkpoint();
     await expectPromise(world);
+  });
+});
+
+describe("records that the schema refuses, or that nobody can read", () => {
+  it("stop no split once the code has taken one of its records, however many there are in a row", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "a!!!!!!!!!!b!!!!!!!!!!c");
+    await world.deliverUntilDone("s", 1, 5);
+    await world.deliverUntilDone("s", 6, 23);
+    expect(await letters(world)).toHaveLength(20);
+    expect(await world.itemOf("s")).toMatchObject({ position: "000023", takenBy: ["v1"] });
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("stop no split that cannot be decoded, whatever the code has taken", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "aaaaaaaaab");
+    const records = world.source.records("s", 1, 10).map((record, index) => {
+      return index < 9 ? { ...record, payload: "{not json" } : record;
+    });
+    expect((await world.deliverRecords("s", records)).failedFrom).toBeUndefined();
+    expect(await letters(world)).toHaveLength(9);
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ b: ["s10"] });
+  });
+
+  it("stop a version that has taken none of the split yet, and no other version", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "aaaaaaab");
+    await world.deliver("s", 1, 1);
+    world.version = "v2";
+    expect((await world.deliver("s", 2, 3, { definition: refusesAll })).failedFrom).toBeUndefined();
+    expect(await world.itemOf("s")).toMatchObject({ takenBy: ["v1"], refusals: { by: "v2", records: 2 } });
+    const stopped = await world.deliver("s", 4, 8, { definition: refusesAll });
+    expect(stopped.failedFrom?.position).toBe("000005");
+    expect(stopped.error?.message).toContain("refused 3 records and took none");
+    for (let i = 0; i < 5; i += 1) {
+      expect((await world.deliver("s", 5, 8, { definition: refusesAll })).failedFrom?.position).toBe("000005");
+    }
+    expect(world.ofType("split-stopped")[0]).toMatchObject({ position: "000005", deadLetters: 3 });
+    expect(await letters(world)).toHaveLength(3);
+    await world.checkpoint();
+
+    world.version = "v3";
+    expect((await world.deliver("s", 5, 8)).failedFrom).toBeUndefined();
+    expect(await world.itemOf("s")).toMatchObject({ position: "000008", takenBy: ["v1", "v3"] });
+    expect((await world.itemOf("s"))?.refusals).toBeUndefined();
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("stop no version that took a record before another one was deployed, and is deployed again", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 2 });
+    world.split("s", "aa!!!!b");
+    await world.deliver("s", 1, 1);
+    world.version = "v2";
+    await world.deliver("s", 2, 2);
+    world.version = "v1";
+    expect((await world.deliver("s", 3, 7)).failedFrom).toBeUndefined();
+  });
+
+  it("are counted afresh for each version: what an older one refused says nothing of it", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "!!!!b");
+    await world.deliver("s", 1, 3);
+    expect((await world.deliver("s", 4, 5)).failedFrom?.position).toBe("000004");
+    world.version = "v2";
+    expect((await world.deliver("s", 4, 5)).failedFrom).toBeUndefined();
+    expect(await world.itemOf("s")).toMatchObject({ position: "000005", takenBy: ["v2"] });
+  });
+
+  it("of a stopped version are taken by the next, each in its place", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 2 });
+    world.split("s", "!!!!b");
+    await world.deliver("s", 1, 5);
+    world.version = "v2";
+    await world.deliver("s", 3, 5, { definition: takesAll });
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ x: ["s3", "s4"], b: ["s5"] });
+  });
+
+  it("after a restore stop no version that had taken a record before, in an empty account as well", async () => {
+    const world = new TestWorld({ maxConsecutiveDeadLetters: 3 });
+    world.split("s", "a!!!!!b");
+    await world.deliver("s", 1, 1);
+    const n = await world.checkpoint();
+    await world.deliverUntilDone("s", 2, 7);
+    await world.restore({ checkpoint: n });
+    await world.drain();
+    expect(await world.itemOf("s")).toMatchObject({ position: "000007", takenBy: ["v1"] });
+    const lost = new TestWorld({ maxConsecutiveDeadLetters: 3, stores: { storage: world.stores.storage } });
+    lost.split("s", "a!!!!!b");
+    await lost.restore({ checkpoint: n });
+    await lost.drain();
+    expect(await lost.itemOf("s")).toMatchObject({ position: "000007", takenBy: ["v1"] });
   });
 });

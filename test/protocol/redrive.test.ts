@@ -73,7 +73,7 @@ describe("a redriven dead letter", () => {
     const world = new TestWorld({ triesMax: 1 });
     world.split("s", "aa");
     world.behaviour = { poison: ["s2"] };
-    await world.deliver("s", 1, 2);
+    await world.deliver("s", 1, 1);
     const stalled = world.start();
     const gate = stalled.pauseAt((call) => call.step.startsWith("storage.createExclusively dead"));
     const running = world.deliver("s", 2, 2, { process: stalled });

@@ -131,6 +131,8 @@ export class TestWorld {
   readonly events: TidemarkEvent[] = [];
   readonly main: FaultyProcess;
   behaviour: Behaviour = {};
+  /** Names the code that takes the records. */
+  version = "v1";
   app: AppDescription;
 
   constructor(options: WorldOptions = {}) {
@@ -184,6 +186,7 @@ export class TestWorld {
       clock: this.clock,
       randomness: this.randomness,
       observe: (event) => void this.events.push(event),
+      codeVersion: () => this.version,
     };
   }
 

@@ -60,7 +60,7 @@ describe("a schema that answers later", () => {
       if ((value as Event).key === "b") throw thrown;
       return { value: value as Event };
     });
-    expect(batch.noEventAt(1)).toEqual({ kind: "thrown", record: records[1], thrown });
+    expect(batch.noEventAt(1)).toEqual({ kind: "thrown", record: records[1], thrown, tries: 1 });
     expect(batch.length).toBe(2);
   });
 });

@@ -8,15 +8,7 @@ import { TidemarkError } from "../../../shared/errors.ts";
 import { defineFunction, type EventContext } from "../../../shared/function/define-function.ts";
 import { settled } from "../../support/every-call.ts";
 import type { Call, FaultyProcess } from "../../support/faulty-stores.ts";
-import {
-  at,
-  type DeliverOptions,
-  HOUR_MS,
-  logFunction,
-  MINUTE_MS,
-  START_MS,
-  TestWorld,
-} from "../../support/test-world.ts";
+import { at, type DeliverOptions, HOUR_MS, logFunction, START_MS, TestWorld } from "../../support/test-world.ts";
 
 const PLACE = { function: "log", split: "s" };
 
@@ -64,9 +56,10 @@ describe("a batch tells", () => {
 
   test("the record that failed, and returns what it failed with", async () => {
     const world = worldOf("aba");
-    world.behaviour = { poison: ["s2"] };
-    const result = await world.deliver("s", 1, 3);
-    expect(result).toMatchObject({ failedFrom: { position: at(2) }, position: at(1), folded: 1 });
+    await world.deliver("s", 1, 1);
+    world.behaviour = { poison: ["s2", "s3"] };
+    const result = await world.deliver("s", 2, 3);
+    expect(result).toMatchObject({ failedFrom: { position: at(2) }, position: at(1), folded: 0 });
     expect(result.error).toMatchObject({ kind: "fix-function", message: "Error: cannot fold s2" });
     expect(world.ofType("record-failed")).toEqual([
       {
@@ -187,7 +180,7 @@ describe("a worker that keeps copies", () => {
     const world = worldOf("aab");
     const cache = new StateCache();
     await world.deliver("s", 1, 1, { cache });
-    world.behaviour = { poison: ["s2"] };
+    world.behaviour = { poison: ["s2", "s3"] };
     const process = world.start();
     const result = await world.deliver("s", 2, 3, { cache, process });
     expect(process.log.filter((step) => step === "state.load a")).toHaveLength(1);
@@ -294,7 +287,7 @@ describe("the mark of a record by itself", () => {
     return world;
   }
   const failing = async (world: TestWorld) => (await world.itemOf("s"))?.failing;
-  const ONE_TRY = { position: at(1), tries: 0, error: "", in2: true };
+  const ONE_TRY = { position: at(1), tries: 0, error: "", sinceMs: START_MS, in2: true };
 
   test("takes the tries with it where the handler took the record, and leaves them where it threw", async () => {
     const world = await killedTwice();
@@ -320,30 +313,25 @@ describe("the mark of a record by itself", () => {
 describe("a key", () => {
   const HIDDEN = { nameKey: () => "#hidden" };
 
-  test("is named in an error as the app names keys", async () => {
+  async function refusalOf(change: Partial<ReturnType<typeof logFunction>>, resources: object): Promise<string> {
     const world = worldOf("a");
-    const definition = defineFunction({ ...logFunction("log"), handle: (): never => undefined as never });
-    const deliver = (resources: object) => {
-      const engine = world.engine({ definition });
-      const records = world.source.records("s", 1, 1);
-      return processBatch(
-        { ...engine, resources: { ...engine.resources, ...resources } },
-        { split: "s", records, role: { phase: "RUNNING" }, deadlineMs: Number.POSITIVE_INFINITY },
-      );
-    };
-    expect((await deliver(HIDDEN)).error?.message).toContain("#hidden");
-    expect((await deliver({})).error?.message).toContain('"a"');
+    const engine = world.engine({ definition: defineFunction({ ...logFunction("log"), ...change }) });
+    await processBatch(
+      { ...engine, resources: { ...engine.resources, ...resources } },
+      { split: "s", records: world.source.records("s", 1, 1), role: { phase: "RUNNING" }, deadlineMs: START_MS * 2 },
+    );
+    return world.ofType("dead-letter")[0]?.error ?? "";
+  }
+
+  test("is named in an error as the app names keys", async () => {
+    const handle = (): never => undefined as never;
+    expect(await refusalOf({ handle }, HIDDEN)).toContain("#hidden");
+    expect(await refusalOf({ handle }, {})).toContain('"a"');
   });
 
   test("that cannot be one is named so too", async () => {
-    const world = worldOf("a");
-    const definition = { ...logFunction("log"), key: () => "k".repeat(2_049) };
-    const engine = world.engine({ definition });
-    const records = world.source.records("s", 1, 1);
-    const request = { split: "s", records, role: { phase: "RUNNING" }, deadlineMs: MINUTE_MS } as const;
-    const plain = await processBatch(engine, request);
-    expect(plain.error?.message).toContain("kkk");
-    const hidden = await processBatch({ ...engine, resources: { ...engine.resources, ...HIDDEN } }, request);
-    expect(hidden.error?.message).toContain("#hidden");
+    const key = () => "k".repeat(2_049);
+    expect(await refusalOf({ key }, {})).toContain("kkk");
+    expect(await refusalOf({ key }, HIDDEN)).toContain("#hidden");
   });
 });

@@ -184,10 +184,11 @@ describe("the deadline of a replay", () => {
 
 describe("a replay that does not get on", () => {
   test("waits longer from try to try, and afresh after it got on", async () => {
-    const world = await flipped({ triesMax: 3 });
-    world.behaviour = { poison: ["s2", "s5"] };
+    const world = await flipped({ triesMax: 4 });
+    // No batch has another record that is taken, until record 4 is tried beside record 5.
+    world.behaviour = { poison: ["s2", "s3", "s4"] };
     expect(await world.replay()).toMatchObject({ position: at(6), done: true });
-    // Three failures of record 2; then three of record 5, at the first of which record 4 was folded.
+    // Four failures of record 2, at the last of which it is given up and record 3 tried; then three more of that.
     const longest = [100, 200, 400, 100, 200];
     expect(world.clock.slept).toHaveLength(longest.length);
     for (const [index, ms] of world.clock.slept.entries()) {
@@ -198,7 +199,7 @@ describe("a replay that does not get on", () => {
 
   test("waits ten seconds at the most", async () => {
     const world = await flipped({ tried: 2, triesMax: 15 });
-    world.behaviour = { poison: ["s2"] };
+    world.behaviour = { poison: ["s2", "s3"] };
     await world.replay({ deadlineMs: Number.POSITIVE_INFINITY });
     const last = world.clock.slept.at(-1) ?? 0;
     expect(last).toBeGreaterThanOrEqual(5_000);

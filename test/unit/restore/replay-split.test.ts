@@ -85,7 +85,7 @@ describe("a split's replay", () => {
 
   test("that is given up names what the record after it fails with", async () => {
     const world = await restoring();
-    world.behaviour = { poison: ["s2"] };
+    world.behaviour = { poison: ["s2", "s3"] };
     await world.carryOnWith(["replay", new TidemarkError("fix-function", "enough")]).catch(() => undefined);
     await expect(world.carryOnWith([{}])).rejects.toThrow("fails with: Error: cannot fold s2");
   });
