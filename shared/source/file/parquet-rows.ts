@@ -110,9 +110,9 @@ export class ParquetRows {
 function rowAt(columns: readonly Column[], values: readonly DecodedArray[], index: number): unknown {
   const row: Record<string, unknown> = {};
   for (let column = 0; column < columns.length; column++) {
-    const { name, convert } = columns[column] as Column;
+    const { name, read } = columns[column] as Column;
     try {
-      row[name] = convert((values[column] as DecodedArray)[index], [name]);
+      row[name] = read((values[column] as DecodedArray)[index]);
     } catch (thrown) {
       if (!(thrown instanceof UnreadableValue)) throw thrown;
       return unreadableRow(columns, values, index);
@@ -124,10 +124,10 @@ function rowAt(columns: readonly Column[], values: readonly DecodedArray[], inde
 function unreadableRow(columns: readonly Column[], values: readonly DecodedArray[], index: number): UnreadableRow {
   const row: Record<string, unknown> = {};
   let first: UnreadableValue | undefined;
-  for (const [column, { name, convert }] of columns.entries()) {
+  for (const [column, { name, read }] of columns.entries()) {
     const raw: unknown = (values[column] as DecodedArray)[index];
     try {
-      row[name] = convert(raw, [name]);
+      row[name] = read(raw);
     } catch (thrown) {
       if (!(thrown instanceof UnreadableValue)) throw thrown;
       first ??= thrown;

@@ -40,7 +40,8 @@ export class UnreadableValue extends TidemarkError {
 
 export interface Column {
   readonly name: string;
-  readonly convert: Convert;
+  /** @throws UnreadableValue */
+  readonly read: (raw: unknown) => unknown;
 }
 
 /** A column that no row can be read of. */
@@ -85,7 +86,12 @@ export function unreadColumns(schema: SchemaTree): UnreadColumn[] {
 
 /** How each column of a file is converted, in the order of its schema. */
 export function columnsOf(schema: SchemaTree): readonly Column[] {
-  return schema.children.map((child) => ({ name: child.element.name, convert: orNull(nodeOf(child)) }));
+  return schema.children.map((child) => {
+    const { name } = child.element;
+    const convert = orNull(nodeOf(child));
+    const path = [name];
+    return { name, read: (raw) => convert(raw, path) };
+  });
 }
 
 /** What stands in a file where a value cannot be read, in words of JSON. */
@@ -323,14 +329,11 @@ const UNITS = { MILLIS, MICROS, NANOS };
 const DAY_MS = 86_400_000n;
 
 /** From the year 0 to 9999, in seconds since 1970: years of four digits, whose text sorts as time does. */
-const SECONDS_MIN = -62_167_219_200n;
-const SECONDS_END = 253_402_300_800n;
+const SECONDS_MIN = -62_167_219_200;
+const SECONDS_END = 253_402_300_800;
 
-function isoTime(raw: bigint, { perSecond, digits }: TimeUnit, path: Path): string {
-  const value = BigInt(raw);
-  // Towards the past, where division of BigInts goes towards 0.
-  const fraction = ((value % perSecond) + perSecond) % perSecond;
-  const seconds = (value - fraction) / perSecond;
+function isoTime(raw: bigint, unit: TimeUnit, path: Path): string {
+  const [seconds, fraction] = divided(BigInt(raw), unit);
   if (seconds < SECONDS_MIN || seconds >= SECONDS_END) {
     throw new UnreadableValue(
       path,
@@ -338,8 +341,20 @@ function isoTime(raw: bigint, { perSecond, digits }: TimeUnit, path: Path): stri
       "Write null in its place.",
     );
   }
-  const whole = new Date(Number(seconds) * 1_000).toISOString().slice(0, 19);
-  return `${whole}.${String(fraction).padStart(digits, "0")}Z`;
+  const whole = new Date(seconds * 1_000).toISOString().slice(0, 19);
+  return `${whole}.${String(fraction).padStart(unit.digits, "0")}Z`;
+}
+
+/** Whole seconds, towards the past, and what is left of one in the unit's own parts. */
+function divided(value: bigint, { perSecond }: TimeUnit): [seconds: number, fraction: number] {
+  const parts = Number(value);
+  const perOne = Number(perSecond);
+  if (Number.isSafeInteger(parts)) {
+    const fraction = ((parts % perOne) + perOne) % perOne;
+    return [(parts - fraction) / perOne, fraction];
+  }
+  const fraction = ((value % perSecond) + perSecond) % perSecond;
+  return [Number((value - fraction) / perSecond), Number(fraction)];
 }
 
 const DAY_SECONDS = 86_400n;
