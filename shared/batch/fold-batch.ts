@@ -18,7 +18,7 @@ import {
 } from "../dead-letter/dead-letter.ts";
 import { ERROR_BYTES_MAX, TidemarkError } from "../errors.ts";
 import { UnfitStateError } from "../function/check-state.ts";
-import { isNewerStateVersion } from "../function/upgrade-image.ts";
+import { isForeignState } from "../function/upgrade-image.ts";
 import { cutText } from "../json/cut-text.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
@@ -119,7 +119,7 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
         waited = pending !== undefined;
         if (waited) await pending;
       } catch (thrown) {
-        if (isNewerStateVersion(thrown)) throw thrown;
+        if (isForeignState(thrown)) throw thrown;
         let failure: Written["failure"] = { index, thrown };
         if (isStaleCopy(work, fold)) {
           const again = await foldLoaded(work, fold, index);
@@ -195,7 +195,7 @@ async function triedAtOnce(
     thrown,
   );
   if (tried.outcome === "taken") return undefined;
-  if (isNewerStateVersion(tried.thrown)) throw tried.thrown;
+  if (isForeignState(tried.thrown)) throw tried.thrown;
   return { index, thrown: tried.thrown, tries: 1 + tried.tries };
 }
 

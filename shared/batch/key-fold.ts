@@ -10,7 +10,7 @@
  * - A fold that throws has changed nothing: the events before it stay folded.
  */
 
-import { checkState } from "../function/check-state.ts";
+import { checkReturned, checkState } from "../function/check-state.ts";
 import type { FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
 import type { KeyNamer } from "../function/name-key.ts";
@@ -202,9 +202,14 @@ export class KeyFold {
   }
 
   #accept(next: unknown, previous: Working): Working {
-    if (next === undefined) checkState(this.#scope.definition.name, this.key, next, this.#scope.nameKey);
+    const { definition, nameKey } = this.#scope;
+    if (next === undefined) checkState(definition.name, this.key, next, nameKey);
     // Frozen at once: a fold that changes it in place and then throws must leave the events before it as they were.
-    return next === null ? undefined : freezeNext(next, previous);
+    if (next === null) return undefined;
+    const frozen = freezeNext(next, previous);
+    // After each event, so that what is refused does not depend on where batches begin.
+    if (definition.state.schema !== undefined) checkReturned(definition, this.key, frozen, nameKey);
+    return frozen;
   }
 }
 

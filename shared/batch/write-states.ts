@@ -12,7 +12,7 @@
 import type { Clock, Randomness } from "../environment.ts";
 import { TidemarkError } from "../errors.ts";
 import { forEach } from "../for-each.ts";
-import { isNewerStateVersion } from "../function/upgrade-image.ts";
+import { isForeignState } from "../function/upgrade-image.ts";
 import type { Position } from "../source/position.ts";
 import { laterOf } from "../source/position.ts";
 import type { StateBackend } from "../state/state-backend.ts";
@@ -205,7 +205,7 @@ export async function foldAgain(
     try {
       await fold.fold(index);
     } catch (thrown) {
-      if (isNewerStateVersion(thrown)) throw thrown;
+      if (isForeignState(thrown)) throw thrown;
       fail(progress, { index, thrown });
       break;
     }

@@ -1,6 +1,8 @@
 import { TidemarkError } from "../errors.ts";
 import { findJsonDefect } from "../json/check-json.ts";
 import { checkName, checkOptions, checkPositiveInteger, show } from "./check-options.ts";
+import type { StateDefinition } from "./define-function.ts";
+import { refusalBySchema } from "./state-schema.ts";
 
 /** The checks of `defineFunction`; `defineApp` runs them again, for a definition that was put together by hand. */
 export function checkFunction(given: unknown): void {
@@ -16,13 +18,13 @@ export function checkFunction(given: unknown): void {
       );
     }
   }
-  checkSchema(owner, given.event);
+  checkSchema(`event ${owner}`, given.event);
   checkCallable(`key ${owner}`, given.key, "(event) => string");
   checkStateDefinition(owner, given.state);
   checkCallable(`handle ${owner}`, given.handle, "(state, event, context) => state");
 }
 
-function checkSchema(owner: string, schema: unknown): void {
+function checkSchema(what: string, schema: unknown): void {
   // Some libraries' schemas are functions.
   const standard: unknown =
     (typeof schema === "object" && schema !== null) || typeof schema === "function"
@@ -32,7 +34,7 @@ function checkSchema(owner: string, schema: unknown): void {
   if (version === 1 && typeof validate === "function") return;
   throw new TidemarkError(
     "fix-configuration",
-    `event ${owner} is ${show(schema)} without a "~standard" of version 1; it must be a Standard Schema (https://standardschema.dev). ` +
+    `${what} is ${show(schema)} without a "~standard" of version 1; it must be a Standard Schema (https://standardschema.dev). ` +
       "Give a schema of zod 3.24 or later, valibot 1, arktype 2, or an object with a ~standard.validate of your own.",
   );
 }
@@ -46,16 +48,25 @@ function checkCallable(what: string, given: unknown, shape: string): void {
 }
 
 function checkStateDefinition(owner: string, given: unknown): void {
-  checkOptions(`state ${owner}`, given, ["version", "initial", "upgrade"]);
-  const { version = 1, initial, upgrade } = given;
+  checkOptions(`state ${owner}`, given, ["version", "schema", "initial", "upgrade"]);
+  const { version = 1, schema, initial, upgrade } = given;
   checkPositiveInteger(`state.version ${owner}`, version, "versions");
   checkCallable(`state.initial ${owner}`, initial, "() => state");
   if (upgrade !== undefined) checkUpgrade(owner, upgrade, version as number);
-  const defect = findJsonDefect((initial as () => unknown)(), "state");
-  if (defect === undefined) return;
+  if (schema !== undefined) checkSchema(`state.schema ${owner}`, schema);
+  const first = (initial as () => unknown)();
+  const defect = findJsonDefect(first, "state");
+  if (defect !== undefined) {
+    throw new TidemarkError(
+      "fix-function",
+      `state.initial ${owner} returned what is not JSON: ${defect.path} ${defect.what}. ${defect.wayOut}`,
+    );
+  }
+  const refusal = refusalBySchema({ state: given as unknown as StateDefinition<unknown> }, first);
+  if (refusal === undefined) return;
   throw new TidemarkError(
-    "fix-function",
-    `state.initial ${owner} returned what is not JSON: ${defect.path} ${defect.what}. ${defect.wayOut}`,
+    "fix-configuration",
+    `state.initial ${owner} returned a state that state.schema refuses: ${refusal}. Correct the one or the other.`,
   );
 }
 

@@ -24,6 +24,18 @@ export interface StateDefinition<State> {
    * @default 1
    */
   readonly version?: number;
+  /**
+   * What the state looks like: any Standard Schema, which may only check. A state that it refuses, or that its output
+   * would change (a default, a transform, a member that it drops), is not folded and not stored:
+   *
+   * - One that is loaded, after `upgrade`, fails its batch, which writes nothing, counts no try and is delivered again:
+   *   code that knows it has to be deployed. So a `version` that was not raised is found before it does harm.
+   * - One that `handle` returns is a throw of `handle` at that record.
+   *
+   * Must answer at once: no asynchronous schema. Costs one validation for each event, and one for each key of a batch.
+   * @default none - a state is anything that JSON holds
+   */
+  readonly schema?: StandardSchemaV1<NoInfer<State>, State>;
   /** The state of a key before its first event, and after `handle` returned null. */
   readonly initial: () => State;
   /**

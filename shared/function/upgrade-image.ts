@@ -11,6 +11,7 @@ import type { JsonValue } from "../json/json-value.ts";
 import type { PresentImage } from "../state/state-item.ts";
 import type { FunctionDefinition } from "./define-function.ts";
 import { explainMutation } from "./explain-mutation.ts";
+import { refusalBySchema } from "./state-schema.ts";
 
 /** The version of the state that the code writes. */
 export function stateVersionOf<Event, State>(definition: FunctionDefinition<Event, State>): number {
@@ -28,16 +29,36 @@ class NewerStateVersionError extends TidemarkError {
   }
 }
 
-/** Whether the code is older than the state it met, which is no fault of any record: nothing may be written and no try counted. */
-export function isNewerStateVersion(error: unknown): error is TidemarkError {
-  return error instanceof NewerStateVersionError;
+class RefusedStateError extends TidemarkError {
+  constructor(functionName: string, image: { readonly stored: number; readonly known: number }, refusal: string) {
+    super(
+      "fix-configuration",
+      `Function ${functionName} met a state that its state.schema refuses: ${refusal}. ` +
+        (image.stored === image.known
+          ? `It is stored as of version ${image.stored}, which is the code's as well: was the state's shape changed, and state.version not raised? `
+          : `It was made by state.upgrade of one of version ${image.stored}. `) +
+        "The batch writes nothing, counts no try and is delivered again. " +
+        (image.stored === image.known
+          ? `Deploy code with state.version ${image.known + 1} and a state.upgrade[${image.known}], or with the schema that this state was written by.`
+          : "Deploy code whose state.upgrade makes what its state.schema takes."),
+    );
+  }
 }
 
 /**
- * The value of an image in the shape of the code's state version: itself where the versions are equal (which is all
- * this costs then), else passed through `upgrade[n]` for each version between.
+ * Whether the state that was met is none of this code's: newer than it, or refused by its schema. That is no fault of any
+ * record: nothing may be written and no try counted.
+ */
+export function isForeignState(error: unknown): error is TidemarkError {
+  return error instanceof NewerStateVersionError || error instanceof RefusedStateError;
+}
+
+/**
+ * The value of an image in the shape of the code's state version: itself where the versions are equal, else passed
+ * through `upgrade[n]` for each version between; checked by `state.schema`, where there is one.
  *
- * @throws TidemarkError `fix-configuration` when the image is newer than the code ({@link isNewerStateVersion}).
+ * @throws TidemarkError `fix-configuration` when the image is newer than the code, or the schema refuses it
+ * ({@link isForeignState}).
  * @throws TidemarkError `fix-function` when a step is missing, changes its argument in place, or returns what is not JSON.
  * @throws what a step throws, which is a throw of the user's function.
  */
@@ -46,13 +67,14 @@ export function upgradeImage<Event, State>(
   image: PresentImage,
 ): JsonValue {
   const known = stateVersionOf(definition);
-  if (image.version === known) return image.value;
   if (image.version > known) {
     throw new NewerStateVersionError(definition.name, { stored: image.version, known });
   }
   let value: JsonValue = image.value;
   for (let version = image.version; version < known; version++) value = upgradeStep(definition, version, value);
-  return value;
+  const refusal = refusalBySchema(definition, value);
+  if (refusal === undefined) return value;
+  throw new RefusedStateError(definition.name, { stored: image.version, known }, refusal);
 }
 
 function upgradeStep<Event, State>(

@@ -32,7 +32,7 @@ export function validateEvent<Event, State>(
     : toValidation(definition.name, raw, result);
 }
 
-function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
+export function isPromise<Value>(value: Value | Promise<Value>): value is Promise<Value> {
   // Any thenable: a schema library may bring promises of its own.
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -132,7 +132,7 @@ export const batchMutants: readonly Mutant[] = [
     breaks: "code that meets a newer state takes it for a failure of the record",
     rule: "Code that meets a newer version than it knows fails the batch, writes nothing, counts no try.",
     world: "ports",
-    edits: [inFile("shared/batch/fold-batch.ts", "if (isNewerStateVersion(thrown)) throw thrown;", "")],
+    edits: [inFile("shared/batch/fold-batch.ts", "if (isForeignState(thrown)) throw thrown;", "")],
   },
   {
     name: "cache-across-generations",

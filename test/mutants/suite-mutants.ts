@@ -4,7 +4,50 @@ import { inFile, type Mutant } from "./mutant.ts";
 const REQUESTED = "test/protocol/requested-restores.test.ts";
 const HELD = "test/protocol/held-restores.test.ts";
 
+const VERSIONS = "test/protocol/state-versions.test.ts";
+
 export const suiteMutants: readonly Mutant[] = [
+  {
+    name: "loaded-state-not-checked",
+    breaks: "a state is folded as it was loaded, whatever the function's schema says of it",
+    rule: "A state that the function's own schema (`state.schema`) refuses as it is loaded, after its upgrade, does the same",
+    world: "suite",
+    suite: VERSIONS,
+    edits: [inFile("shared/function/upgrade-image.ts", "if (refusal === undefined) return value;", "return value;")],
+  },
+  {
+    name: "returned-state-checked-at-the-end",
+    breaks: "what `handle` returns is held to the schema once a batch only",
+    rule: "it is asked after each event, so that no batch's borders decide.",
+    world: "suite",
+    suite: VERSIONS,
+    edits: [
+      inFile(
+        "shared/batch/key-fold.ts",
+        "if (definition.state.schema !== undefined) checkReturned(definition, this.key, frozen, nameKey);",
+        "",
+      ),
+      inFile(
+        "shared/batch/key-fold.ts",
+        "if (working === undefined) return ABSENT;",
+        "if (working === undefined) return ABSENT;\n    checkReturned(this.#scope.definition, this.key, working, this.#scope.nameKey);",
+      ),
+    ],
+  },
+  {
+    name: "bigints-unmarked-in-parts",
+    breaks: "a part does not say which numbers of a state are BigInts",
+    rule: "an image is read back as it was: `true` says that every number within is one",
+    world: "suite",
+    suite: VERSIONS,
+    edits: [
+      inFile(
+        "shared/checkpoint/part-file.ts",
+        "...(marks === undefined ? {} : { stateBigInts: toAttribute(marks) }),",
+        "",
+      ),
+    ],
+  },
   {
     name: "replaced-request-recorded",
     breaks: "a restore that was asked for is recorded though another has taken its place",

@@ -9,7 +9,7 @@ import { expect, test } from "vitest";
 import { KeyFold } from "../../shared/batch/key-fold.ts";
 import { PreparedBatch } from "../../shared/batch/prepare.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
-import { isNewerStateVersion, upgradeImage } from "../../shared/function/upgrade-image.ts";
+import { isForeignState, upgradeImage } from "../../shared/function/upgrade-image.ts";
 import { DEFAULT_DECODING } from "../../shared/source/decoding.ts";
 import type { SourceEvents } from "../../shared/source/source.ts";
 import type { StateItem } from "../../shared/state/state-item.ts";
@@ -62,7 +62,7 @@ test("an image that is newer than the code is refused, and known for that", () =
         upgradeImage(functionOf(known), { value: JSON.parse(stored), version: known + ahead });
         throw new Error("it was taken");
       } catch (thrown) {
-        expect(isNewerStateVersion(thrown)).toBe(true);
+        expect(isForeignState(thrown)).toBe(true);
       }
     }),
   );

@@ -1,5 +1,6 @@
 /** Code of two versions at once, and images of two versions in one item. */
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { readPart } from "../../shared/checkpoint/part-file.ts";
 import { defineFunction } from "../../shared/function/define-function.ts";
 import { settled } from "../support/every-call.ts";
@@ -156,6 +157,115 @@ describe("old code beside new state", () => {
     const before = await itemOf(world, "a");
     await expect(world.deliver("t", 1, 1)).rejects.toMatchObject({ kind: "fix-configuration" });
     expect(await itemOf(world, "a")).toEqual(before);
+  });
+});
+
+/** What was version 1's state, and code that keeps another without saying so. */
+const shape = z.object({ log: z.array(z.string()) });
+const checked = defineFunction({ ...logFunction("log"), state: { ...logFunction("log").state, schema: shape } });
+const forgotten = defineFunction({
+  name: "log",
+  event: logFunction("log").event,
+  key: (event) => event.key,
+  state: { schema: z.object({ trail: z.string() }), initial: () => ({ trail: "" }) },
+  handle: (state, event) => ({ trail: `${state.trail}/${event.id}` }),
+});
+
+describe("a state that the function's schema refuses", () => {
+  it("as it is loaded fails the batch, writes nothing, counts no try, and asks whether a version was not raised", async () => {
+    const world = await versionOne();
+    const before = await itemOf(world, "a");
+    for (let i = 0; i < 20; i += 1) {
+      await expect(world.deliver("s", 3, 5, { definition: forgotten })).rejects.toMatchObject({
+        kind: "fix-configuration",
+        message: expect.stringMatching(
+          /met a state that its state\.schema refuses: state\.trail: .* was the state's shape changed, and state\.version not raised\?/,
+        ),
+      });
+    }
+    expect(await itemOf(world, "a")).toEqual(before);
+    expect(await world.itemOf("s")).toMatchObject({ position: at(2), holes: [] });
+    expect((await world.itemOf("s"))?.failing?.tries ?? 0).toBe(0);
+    await world.deliverUntilDone("s", 3, 5, { definition: checked });
+    expect((await itemOf(world, "a"))?.state).toEqual(image(1, ["s1", "s3", "s4", "s5"]));
+  });
+
+  it("as a before-image does the same", async () => {
+    const world = await versionOne();
+    const dying = world.start((call) => (call.step.startsWith("state.write") ? "dies before" : undefined));
+    await settled(world.deliver("t", 1, 1, { process: dying }));
+    await world.coordinate({ request: {}, deadlineMs: world.clock.now() + 2_000 });
+    await world.deliver("s", 3, 3);
+    const before = await itemOf(world, "a");
+    expect(before).toMatchObject({ epoch: 1, before: image(1, ["s1"]) });
+    await expect(world.deliver("t", 1, 1, { definition: forgotten })).rejects.toMatchObject({
+      kind: "fix-configuration",
+    });
+    expect(await itemOf(world, "a")).toEqual(before);
+  });
+
+  it("as `upgrade` made it is said to be of that", async () => {
+    const world = await versionOne();
+    deploy(world);
+    const wrong = defineFunction({
+      ...forgotten,
+      state: { ...forgotten.state, version: 2, upgrade: { 1: (old: object) => old } },
+    });
+    await expect(world.deliver("s", 3, 3, { definition: wrong })).rejects.toThrow(
+      /was made by state\.upgrade of one of version 1\. .*Deploy code whose state\.upgrade makes/,
+    );
+  });
+
+  it("as `handle` returns it is a throw at that record, whatever comes after it in the batch", async () => {
+    const world = await versionOne();
+    const wrongAt4 = defineFunction({
+      ...checked,
+      handle: (state, event, context) =>
+        event.id === "s4"
+          ? ({ log: 4 } as never)
+          : checked.handle(Array.isArray(state.log) ? state : { log: [] }, event, context),
+    });
+    const result = await world.deliver("s", 3, 5, { definition: wrongAt4 });
+    expect(result.failedFrom?.position).toBe(at(4));
+    expect(result.error?.message).toMatch(
+      /^handle of log returned a state for key "a" that state\.schema refuses: state\.log: Invalid input: expected array, received number\./,
+    );
+    expect((await itemOf(world, "a"))?.state).toEqual(image(1, ["s1", "s3"]));
+    expect((await world.itemOf("s"))?.failing).toMatchObject({ position: at(4), tries: 1 });
+  });
+});
+
+describe("a state with BigInts", () => {
+  const counted = defineFunction({
+    name: "log",
+    event: logFunction("log").event,
+    key: (event) => event.key,
+    state: {
+      schema: z.object({ total: z.bigint(), double: z.number() }),
+      initial: () => ({ total: 0n, double: 1e20 }),
+    },
+    handle: ({ total, double }) => ({ total: total === 0n ? 10n ** 20n : total + 1n, double }),
+  });
+
+  it("is cut, restored and folded on as it was, beside doubles of the same digits", async () => {
+    const world = new TestWorld();
+    world.split("s", "aaab");
+    await world.deliver("s", 1, 2, { definition: counted });
+    const n = await world.checkpoint();
+    const value = { total: 10n ** 20n + 1n, double: 1e20 };
+    expect(await stateIn(world, n)).toEqual({ a: { version: 1, value } });
+    await world.deliver("s", 3, 4, { definition: counted });
+    await world.request({ checkpoint: n });
+    await world.carryOn({
+      replay: async ({ split, generation }) => {
+        const { replaySplit } = await import("../../shared/batch/replay-split.ts");
+        const engine = world.engine({ definition: counted });
+        return replaySplit(engine, { split, generation, deadlineMs: Number.POSITIVE_INFINITY });
+      },
+    });
+    const items = await world.stores.state.load({ function: "log", generation: 2 }, ["a", "b"]);
+    expect(items.get("a")?.state).toEqual({ version: 1, value: { ...value, total: value.total + 1n } });
+    expect(items.get("b")?.state).toEqual({ version: 1, value: { total: 10n ** 20n, double: 1e20 } });
   });
 });
 

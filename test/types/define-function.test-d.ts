@@ -82,6 +82,33 @@ expectTypeOf(
 ).toEqualTypeOf<FunctionDefinition<Click, OnTime>>();
 defineFunction({ ...shape, state: onTimeState, handle: () => null });
 
+// With a schema the state is what that says, and `initial` need not be annotated.
+const onTimeSchema = z.object({ flights: z.number(), worstDate: z.string().nullable() });
+const checked = defineFunction({
+  ...shape,
+  state: { schema: onTimeSchema, initial: () => ({ flights: 0, worstDate: null }) },
+  handle: (state) => {
+    expectTypeOf(state).toEqualTypeOf<{ flights: number; worstDate: string | null }>();
+    return { ...state, worstDate: "2001-01-10" };
+  },
+});
+expectTypeOf(checked).toEqualTypeOf<FunctionDefinition<Click, { flights: number; worstDate: string | null }>>();
+defineFunction({
+  ...shape,
+  state: { schema: z.object({ total: z.bigint() }), initial: () => ({ total: 0n }) },
+  handle: ({ total }) => ({ total: total + 1n }),
+});
+const checkedState = { schema: onTimeSchema, initial: () => ({ flights: 0, worstDate: null }) };
+// @ts-expect-error: handle returns what the schema refuses
+defineFunction({ ...shape, state: checkedState, handle: () => ({ flights: 0 }) });
+// A default makes another state than it was given, and so does a transform.
+const withDefault = z.object({ n: z.number().default(0) });
+// @ts-expect-error: n may be missing
+defineFunction({ ...shape, state: { schema: withDefault, initial: () => ({ n: 0 }) }, handle: (state) => state });
+const transformed = z.object({ n: z.string().transform(Number) });
+// @ts-expect-error: n is text
+defineFunction({ ...shape, state: { schema: transformed, initial: () => ({ n: 0 }) }, handle: (state) => state });
+
 // A state of another shape does not compile, neither at once nor as a promise.
 // @ts-expect-error: worstDate is missing
 defineFunction({ ...shape, state: onTimeState, handle: () => ({ flights: 1 }) });

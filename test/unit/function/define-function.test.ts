@@ -122,12 +122,32 @@ describe("defineFunction refuses, saying what was given, what is allowed and the
     [
       "no state",
       { ...valid, state: undefined },
-      "state of function visits is undefined; it must be an object with the options version, initial, upgrade.",
+      "state of function visits is undefined; it must be an object with the options version, schema, initial, upgrade.",
+    ],
+    [
+      "a schema of the state that is none",
+      state({ schema: { count: "number" } }),
+      'state.schema of function visits is an object without a "~standard" of version 1; it must be a Standard Schema',
+    ],
+    [
+      "an initial state that the schema refuses",
+      state({ schema: z.object({ count: z.string() }) }),
+      "state.initial of function visits returned a state that state.schema refuses: state.count: Invalid input: expected string, received number. Correct the one or the other.",
+    ],
+    [
+      "a schema that has a default",
+      state({ schema: z.object({ count: z.number(), ms: z.number().default(0) }) }),
+      "state.initial of function visits returned a state that state.schema refuses: it would change state.ms, and may only check: no default, no transform, no member that it drops.",
+    ],
+    [
+      "a schema that is asynchronous",
+      state({ schema: z.object({ count: z.number().refine(async () => true) }) }),
+      "state.initial of function visits returned a state that state.schema refuses: it is asynchronous, and a state is checked between two events",
     ],
     [
       "a misspelt option of state",
       state({ versoin: 2 }),
-      'state of function visits has no option "versoin"; its options are version, initial, upgrade. Did you mean version?',
+      'state of function visits has no option "versoin"; its options are version, schema, initial, upgrade. Did you mean version?',
     ],
     [
       "an initial that is no function",

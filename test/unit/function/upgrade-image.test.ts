@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { TidemarkError } from "../../../shared/errors.ts";
 import { defineFunction, type StateDefinition } from "../../../shared/function/define-function.ts";
-import { isNewerStateVersion, stateVersionOf, upgradeImage } from "../../../shared/function/upgrade-image.ts";
+import { isForeignState, stateVersionOf, upgradeImage } from "../../../shared/function/upgrade-image.ts";
 
 type Upgrade = NonNullable<StateDefinition<unknown>["upgrade"]>;
 
@@ -58,9 +58,9 @@ describe("upgradeImage", () => {
         "The batch writes nothing, counts no try and is delivered again. " +
         "Deploy code whose state.version is 3 or more, or restore a checkpoint taken before version 3.",
     });
-    expect(isNewerStateVersion(thrown)).toBe(true);
-    expect(isNewerStateVersion(new TidemarkError("fix-configuration", (thrown as Error).message))).toBe(false);
-    expect(isNewerStateVersion(undefined)).toBe(false);
+    expect(isForeignState(thrown)).toBe(true);
+    expect(isForeignState(new TidemarkError("fix-configuration", (thrown as Error).message))).toBe(false);
+    expect(isForeignState(undefined)).toBe(false);
   });
 
   it("names the step that is missing", () => {
@@ -71,7 +71,7 @@ describe("upgradeImage", () => {
         "Function visits met state of version 1, its code has version 3, and state.upgrade[1] is missing. " +
         "Add state.upgrade[1], which makes state of version 2 from state of version 1.",
     });
-    expect(isNewerStateVersion(thrown)).toBe(false);
+    expect(isForeignState(thrown)).toBe(false);
   });
 
   it("names the step that returns what is not JSON", () => {
