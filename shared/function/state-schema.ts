@@ -7,6 +7,7 @@
  * - Its answer is there at once: between two events nothing is waited for.
  */
 import { describeThrown } from "../errors.ts";
+import { describeValue } from "../json/describe-value.ts";
 import { jsonPath } from "../json/json-path.ts";
 import type { FunctionDefinition } from "./define-function.ts";
 import { describeIssues, isPromise } from "./validate-event.ts";
@@ -23,6 +24,9 @@ export function refusalBySchema<Event, State>(
       // Nobody waits for its answer.
       Promise.resolve(result).catch(() => {});
       return "it is asynchronous, and a state is checked between two events: take what is asynchronous out of it";
+    }
+    if (typeof result !== "object" || result === null) {
+      return `it answered ${describeValue(result, 200)}, and a Standard Schema answers { value } or { issues: [ … ] }`;
     }
     if (result.issues !== undefined) return describeIssues("state", result.issues);
     const change = changeOf(state, result.value, []);
