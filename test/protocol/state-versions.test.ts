@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { readPart } from "../../shared/checkpoint/part-file.ts";
+import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
 import { defineFunction } from "../../shared/function/define-function.ts";
 import { settled } from "../support/every-call.ts";
 import { readManifestOf } from "../support/oracle.ts";
@@ -225,13 +226,14 @@ describe("a state that the function's schema refuses", () => {
           ? ({ log: 4 } as never)
           : checked.handle(Array.isArray(state.log) ? state : { log: [] }, event, context),
     });
-    const result = await world.deliver("s", 3, 5, { definition: wrongAt4 });
-    expect(result.failedFrom?.position).toBe(at(4));
-    expect(result.error?.message).toMatch(
-      /^handle of log returned a state for key "a" that state\.schema refuses: state\.log: Invalid input: expected array, received number\./,
+    await world.deliverUntilDone("s", 3, 5, { definition: wrongAt4 });
+    const letters: unknown[] = [];
+    for await (const letter of listDeadLetters(world.stores.storage)) letters.push(letter);
+    const error = expect.stringMatching(
+      /handle of log returned a state for key "a" that state\.schema refuses: state\.log: Invalid input: expected array, received number\./,
     );
-    expect((await itemOf(world, "a"))?.state).toEqual(image(1, ["s1", "s3"]));
-    expect((await world.itemOf("s"))?.failing).toMatchObject({ position: at(4), tries: 1 });
+    expect(letters).toMatchObject([{ position: at(4), cause: "failed", error }]);
+    expect((await itemOf(world, "a"))?.state).toEqual(image(1, ["s1", "s3", "s5"]));
   });
 });
 
