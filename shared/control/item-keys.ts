@@ -3,7 +3,7 @@ import type { ItemKey } from "./control-store.ts";
 
 export const CONTROL_KEY: ItemKey = { partition: "CONTROL", sort: "CONTROL" };
 
-/** Where the checkpoints of these tables are kept. */
+/** Whose these tables are, and where their checkpoints are kept. */
 export const STORAGE_KEY: ItemKey = { partition: "STORAGE", sort: "STORAGE" };
 
 export const splitsPartition = (functionName: string): string => `SPLIT#${functionName}`;

@@ -1,9 +1,10 @@
 /** Lambda's entry of the coordinator function. */
 import type { LambdaClient } from "@aws-sdk/client-lambda";
 import type { AppResources } from "../app/app-resources.ts";
+import { claimAll, takeOver } from "../app/claim.ts";
 import { checkpointAgeFromMs } from "../checkpoint/coordinator.ts";
 import type { WorkAnswer } from "../checkpoint/work.ts";
-import { readControl } from "../control/control-steps.ts";
+import { ensureControl, readControl } from "../control/control-steps.ts";
 import { TidemarkError } from "../errors.ts";
 import type { EventSourceMappings } from "../restore/event-source-mappings.ts";
 import type { ReplayAnswer } from "../restore/replay-invoker.ts";
@@ -27,7 +28,8 @@ const SCHEDULE_MS = 60_000;
 
 /**
  * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`, or
- * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well.
+ * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well; or `{"takeOver":"CLAIM"}`, which makes the
+ * tables and the place of another life of the app this deployment's.
  */
 export interface CoordinatorEvent {
   readonly checkpoint?: boolean;
@@ -36,6 +38,13 @@ export interface CoordinatorEvent {
   readonly split?: string;
   readonly position?: string;
   readonly all?: boolean;
+  readonly takeOver?: string;
+}
+
+/** What it answers `{"takeOver":"CLAIM"}`: the tables and the place whose claims are this deployment's now. */
+export interface TakenOver {
+  readonly did: "take-over";
+  readonly tookOver: readonly string[];
 }
 
 /**
@@ -44,10 +53,14 @@ export interface CoordinatorEvent {
  *
  * It invokes the event functions (to replay, and with redriven dead letters) and the snapshot function, and is invoked by
  * neither.
- * Every run measures what alarms watch, before and after its work.
+ * Every run measures what alarms watch, before and after its work. Before anything else it claims its tables and its place
+ * in the bucket for the app, or sees that it has: a strong read of each table and an S3 GET, 43,200 times a month.
  * @throws TidemarkError `fix-configuration` when the settings have no deployment, or the event is misspelt
  */
-export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaContext) => Promise<CoordinatorAnswer> {
+export function lambdaCoordinatorHandler(): (
+  event: unknown,
+  context: LambdaContext,
+) => Promise<CoordinatorAnswer | TakenOver> {
   const opened = once(async () => {
     const settings = readSettings();
     const { deployment } = settings;
@@ -63,9 +76,17 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
   });
   return async (event, context) => {
     const { environment, coordinate, options } = await opened();
-    const { resources, watch } = environment;
+    const { resources, watch, claimant } = environment;
     return watched(environment, async () => {
-      const invocation = { ...deadlineOf(context), ...wishOf(event) };
+      const { takeOver: claim, ...wish } = wishOf(event);
+      const invocation = { ...deadlineOf(context), ...wish };
+      const claiming = {
+        randomness: resources.randomness,
+        prepare: () => ensureControl(resources.control, resources.app.checkpointing.mode),
+      };
+      const tookOver = claim === undefined ? undefined : await takeOver(claimant, claim, claiming);
+      await claimAll(claimant, claiming);
+      if (tookOver !== undefined) return { did: "take-over", tookOver };
       const measured = (): Promise<void> =>
         measure(resources, options.mappings, watch).catch((thrown: unknown) => watch.failed(thrown));
       // At once as well: a restore that this run ends would never be seen to run, and a run that is killed says nothing.
@@ -85,25 +106,29 @@ export function lambdaCoordinatorHandler(): (event: unknown, context: LambdaCont
  * Nothing, for whatever its schedule and the restore function say.
  * @throws TidemarkError `fix-configuration` for a wish that is misspelt: it would pass for a run of the schedule
  */
-export function wishOf(event: unknown): Pick<CoordinatorInvocation, "trigger" | "redrive"> {
+export function wishOf(
+  event: unknown,
+): Pick<CoordinatorInvocation, "trigger" | "redrive"> & Pick<CoordinatorEvent, "takeOver"> {
   const given = (event ?? {}) as CoordinatorEvent & { readonly source?: unknown; readonly tidemark?: unknown };
   if (given.source !== undefined || given.tidemark !== undefined) return {};
-  const { checkpoint, savepoint, redrive, split, position, all, ...others } = given;
+  const { checkpoint, savepoint, redrive, split, position, all, takeOver: claim, ...others } = given;
   const isText = (value: unknown): boolean => value === undefined || (typeof value === "string" && value !== "");
   const isTrue = (value: unknown): boolean => value === undefined || value === true;
   const ofRedrive = split ?? position ?? all;
   const fits =
     Object.keys(others).length === 0 &&
     [checkpoint, all].every(isTrue) &&
-    [savepoint, redrive, split, position].every(isText) &&
+    [savepoint, redrive, split, position, claim].every(isText) &&
+    (claim === undefined || Object.keys(given).length === 1) &&
     (redrive === undefined ? ofRedrive === undefined : checkpoint === undefined && savepoint === undefined) &&
     (position === undefined || split !== undefined);
   if (!fits) {
     throw new TidemarkError(
       "fix-configuration",
-      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true) or {}; a restore is asked for at the restore function.`,
+      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true), {"takeOver":"CLAIM"} or {}; a restore is asked for at the restore function.`,
     );
   }
+  if (claim !== undefined) return { takeOver: claim };
   if (redrive !== undefined) {
     const chosen = Object.entries({ split, position, all }).filter(([, value]) => value !== undefined);
     return { redrive: { function: redrive, ...Object.fromEntries(chosen) } };

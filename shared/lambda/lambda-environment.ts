@@ -2,6 +2,7 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { KinesisClient } from "@aws-sdk/client-kinesis";
 import { S3Client } from "@aws-sdk/client-s3";
+import { type Claimant, checkClaims } from "../app/claim.ts";
 import { DynamoDBControlStore } from "../control/dynamodb/dynamodb-control-store.ts";
 import { countWriteUnits } from "../dynamodb/write-units.ts";
 import { systemClock, systemRandomness } from "../environment.ts";
@@ -19,6 +20,7 @@ import {
   type Stores,
   tableOf,
 } from "./assemble-resources.ts";
+import { claimantOf } from "./claimant.ts";
 import { LambdaWatch } from "./lambda-watch.ts";
 import type { Settings } from "./settings.ts";
 
@@ -40,6 +42,14 @@ const SILENCE_MS_MAX = 20_000;
 export interface LambdaEnvironment {
   readonly resources: OpenedResources;
   readonly watch: LambdaWatch;
+  /** What the settings name, for the coordinator to claim. */
+  readonly claimant: Claimant;
+  /**
+   * Holds the claims of all that the settings name against the app: before an environment's first piece of work, once.
+   * Cost: a strong read of the control table and one of each state table, and an S3 GET.
+   * @throws TidemarkError as `checkClaims` does; then the next call looks again
+   */
+  checkClaims(): Promise<void>;
   /** DynamoDB's write units since the last call. */
   writeUnits(): number;
 }
@@ -82,7 +92,8 @@ export async function openEnvironment(
     kinesis ??= createKinesisClient();
     return openKinesisSource({ ...attendants, client: kinesis, stream });
   });
-  return { resources, watch, writeUnits };
+  const claimant = claimantOf(settings, access, stores);
+  return { resources, watch, claimant, checkClaims: once(() => checkClaims(claimant)), writeUnits };
 }
 
 function notKinesis(binding: string): TidemarkError {

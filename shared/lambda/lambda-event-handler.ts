@@ -25,6 +25,7 @@ export function lambdaEventHandler(
     const invocation = (): Promise<object> =>
       watched(environment, async () => {
         try {
+          await environment.checkClaims();
           return await handle(event, deadlineOf(context));
         } finally {
           environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());

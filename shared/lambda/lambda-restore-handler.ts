@@ -42,7 +42,10 @@ export function lambdaRestoreHandler(): (
   return (payload) =>
     answering(async () => {
       const { environment, restore } = await opened();
-      return watched(environment, () => restore(payload));
+      return watched(environment, async () => {
+        await environment.checkClaims();
+        return restore(payload);
+      });
     });
 }
 

@@ -15,6 +15,9 @@ function segment(name: string): string {
 export const CHECKPOINTS_PREFIX = "chk-";
 export const GENERATIONS_PREFIX = "generations/";
 
+/** Says which app keeps its checkpoints here. */
+export const CLAIM_PATH = "claim.json";
+
 export function checkpointFolder(n: number): string {
   return `${CHECKPOINTS_PREFIX}${number10(n)}/`;
 }

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { openHome } from "../../local/home.ts";
 import { encodePartItem, type PartItem, readPart, writePart } from "../../shared/checkpoint/part-file.ts";
 import { readSweep, type SweepProgress, saveSweep } from "../../shared/checkpoint/sweep-progress.ts";
+import { createControlClaim, readControlClaim } from "../../shared/control/claim-item.ts";
 import { claimStorage } from "../../shared/control/claim-storage.ts";
 import { path, value } from "../../shared/control/conditional-write.ts";
 import type { ControlAttributes } from "../../shared/control/control-store.ts";
@@ -20,6 +21,7 @@ import { allHoles, spillHoles } from "../../shared/control/hole-items.ts";
 import { holesPartition, STORAGE_KEY, sweepKey } from "../../shared/control/item-keys.ts";
 import type { Split } from "../../shared/control/split.ts";
 import type { AttributeMap } from "../../shared/json/attribute-value.ts";
+import { readStateTableClaim, writeStateTableClaim } from "../../shared/state/dynamodb/claim-state-table.ts";
 import {
   fromBeforeAttributes,
   fromItem,
@@ -28,8 +30,11 @@ import {
 } from "../../shared/state/dynamodb/state-item-attributes.ts";
 import { beforeItemGeneration, itemKey } from "../../shared/state/dynamodb/state-table.ts";
 import type { StateItem } from "../../shared/state/state-item.ts";
+import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
+import { createStorageClaim, readStorageClaim } from "../../shared/storage/claim-object.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
-import { partPath } from "../../shared/storage/object-paths.ts";
+import { CLAIM_PATH, partPath } from "../../shared/storage/object-paths.ts";
+import { access } from "../support/dynalite.ts";
 
 const formats = join(import.meta.dirname, "formats");
 const bytesOf = (file: string): Buffer => readFileSync(join(formats, file));
@@ -168,6 +173,63 @@ test("where checkpoints are kept: today's is the newest", async () => {
   const store = new HeapControlStore();
   await claimStorage(store, "s3://bucket/prefix");
   expect(await store.get(STORAGE_KEY)).toEqual(jsonOf(versionsOf("storage-claim").at(-1) ?? ""));
+});
+
+const CLAIM = { app: "flights", id: "aGVsbG8.4", url: "s3://bucket/prefix", function: "on-time" };
+
+test.each(versionsOf("control-claim"))("whose a control table is: %s is read", async (file) => {
+  const store = new HeapControlStore();
+  const attributes = Object.entries(jsonOf<ControlAttributes>(file));
+  await store.update(STORAGE_KEY, {
+    conditions: [],
+    set: attributes.map(([name, stored]) => [path(name), value(stored)] as const),
+  });
+  const { app, id, url } = CLAIM;
+  expect(await readControlClaim(store, "s3://another")).toEqual({ app, id, url });
+});
+
+test("whose a control table is: today's is the newest", async () => {
+  const store = new HeapControlStore();
+  await createControlClaim(store, CLAIM);
+  expect(await store.get(STORAGE_KEY)).toEqual(jsonOf(versionsOf("control-claim").at(-1) ?? ""));
+});
+
+test.each(versionsOf("claim-object"))("whose a place in storage is: %s is read", async (file) => {
+  const storage = new MemoryCheckpointStorage();
+  await storage.createExclusively(CLAIM_PATH, bytesOf(file));
+  const { app, id } = CLAIM;
+  expect(await readStorageClaim(storage)).toMatchObject({ app, id });
+});
+
+test("whose a place in storage is: today's is the newest", async () => {
+  const storage = new MemoryCheckpointStorage();
+  await createStorageClaim(storage, CLAIM);
+  const { text } = (await readWhole(storage, CLAIM_PATH)) ?? {};
+  expect(text).toBe(bytesOf(versionsOf("claim-object").at(-1) ?? "").toString("utf8"));
+});
+
+/** Answers every request from one item, and keeps what is written. */
+function tableOf(item: AttributeMap | undefined) {
+  const written: { readonly Key?: AttributeMap; readonly ExpressionAttributeValues?: AttributeMap }[] = [];
+  const send = async ({ input }: { readonly input: (typeof written)[number] }) => {
+    written.push(input);
+    return { Item: item };
+  };
+  return { access: access({ send } as never), written };
+}
+
+test.each(versionsOf("state-claim"))("whose a state table is: %s is read", async (file) => {
+  const { app, id, function: name } = CLAIM;
+  const table = tableOf(jsonOf<AttributeMap>(file));
+  expect(await readStateTableClaim(table.access, "t")).toEqual({ app, id, function: name });
+});
+
+test("whose a state table is: today's is the newest", async () => {
+  const { access: to, written } = tableOf(undefined);
+  await writeStateTableClaim(to, "t", CLAIM);
+  const [{ Key = {}, ExpressionAttributeValues: values = {} } = {}] = written;
+  const set = Object.fromEntries(Object.entries(values).map(([name, attribute]) => [name.slice(1), attribute]));
+  expect({ ...Key, ...set }).toEqual(jsonOf(versionsOf("state-claim").at(-1) ?? ""));
 });
 
 const SWEPT = { function: "on-time", generation: 12 };

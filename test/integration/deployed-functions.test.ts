@@ -126,6 +126,8 @@ beforeAll(async () => {
   api.handlers.set("shop-counting", (payload) => event(payload, LONG));
   api.handlers.set("shop-coordinator", (payload) => coordinator(payload, LONG));
   api.handlers.set("shop-snapshot", (payload) => snapshot(payload, LONG));
+  // It claims the tables and the place for the app, which every other function waits for, and does nothing else.
+  await coordinate({ takeOver: "nothing" });
 }, 120_000);
 
 afterAll(async () => {

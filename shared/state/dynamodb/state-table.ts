@@ -17,6 +17,9 @@ export const STATE_KEY_SCHEMA: KeySchema = { partition: "key", sort: "gen" };
 /** DynamoDB's limit for a partition key, in bytes of UTF-8. */
 export const KEY_BYTES_MAX = 2_048;
 
+/** The partition of the item that says whose the table is. A user's key may be the same: its generations are numbers. */
+export const STATE_CLAIM_KEY = "#tidemark";
+
 /** Ten digits, so that generations are ordered as text. */
 export const generationText = (generation: number): string => String(generation).padStart(10, "0");
 

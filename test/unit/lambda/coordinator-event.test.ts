@@ -12,6 +12,7 @@ describe("what the coordinator is invoked with", () => {
       "checkpoint",
       "redrive",
       "savepoint",
+      "takeOver",
     ]);
     for (const payload of payloads) expect(wishOf(JSON.parse(payload)), payload).not.toEqual({});
   });
@@ -26,6 +27,7 @@ describe("what the coordinator is invoked with", () => {
     [{ checkpoint: true, savepoint: "v2" }, { trigger: { savepoint: "v2" } }],
     [{ redrive: "visits" }, { redrive: { function: "visits" } }],
     [{ redrive: "visits", all: true }, { redrive: { function: "visits", all: true } }],
+    [{ takeOver: "aGVsbG8" }, { takeOver: "aGVsbG8" }],
     [{ redrive: "visits", split: "s", position: "1" }, { redrive: { function: "visits", split: "s", position: "1" } }],
   ])("%j is understood", (event, wish) => {
     expect(wishOf(event)).toEqual(wish);
@@ -46,6 +48,10 @@ describe("what the coordinator is invoked with", () => {
     [{ redrive: "visits", checkpoint: true }],
     [{ redrive: "visits", savepoint: "v2" }],
     [{ split: "s" }],
+    [{ takeOver: "" }],
+    [{ takeOver: true }],
+    [{ takeOver: "aGVsbG8", checkpoint: true }],
+    [{ takeOver: "aGVsbG8", all: true }],
     [{ checkpoint: true, all: true }],
   ])("%j is refused, and does not pass for a run of the schedule", (event) => {
     expect(() => wishOf(event)).toThrow(expect.objectContaining({ kind: "fix-configuration" }));
