@@ -183,7 +183,15 @@ function checkParts({
 }
 
 function checkLogs(given: unknown): void {
-  checkOptions("logs", given, ["retention", "removalPolicy"]);
+  checkOptions("logs", given, ["retention", "removalPolicy", "encryptionKey"]);
+  if (given.encryptionKey !== false) {
+    checkMade(
+      "logs.encryptionKey",
+      given.encryptionKey,
+      "keyArn",
+      "a key of aws-cdk-lib/aws-kms, or false. Give Key.fromKeyArn(…) or the like",
+    );
+  }
   checkRemovalPolicy("logs.removalPolicy", given.removalPolicy);
   checkMember("logs.retention", given.retention, RetentionDays, "RetentionDays.ONE_MONTH");
 }

@@ -27,10 +27,18 @@ export function checkExisting(
   functions: readonly string[],
 ): asserts existing is ExistingResources | undefined {
   if (existing === undefined) return;
-  checkOptions("existing", existing, ["controlTable", "stateTables", "bucket"]);
-  const { controlTable, stateTables = {}, bucket } = existing;
+  checkOptions("existing", existing, ["controlTable", "stateTables", "bucket", "bucketPolicyByHand"]);
+  const { controlTable, stateTables = {}, bucket, bucketPolicyByHand } = existing;
   checkResource("existing.controlTable", controlTable, TABLE);
   checkResource("existing.bucket", bucket, BUCKET);
+  checkBoolean("existing.bucketPolicyByHand", bucketPolicyByHand);
+  if (bucketPolicyByHand === true && (bucket === undefined || typeof bucket === "string")) {
+    refuse(
+      "existing.bucketPolicyByHand",
+      "true",
+      `${bucket === undefined ? "the bucket is made here" : "the bucket is given by its name"}, and its policy with it. Leave it out, or give existing.bucket as a construct`,
+    );
+  }
   if (typeof stateTables !== "object" || stateTables === null || Array.isArray(stateTables)) {
     refuse(
       "existing.stateTables",

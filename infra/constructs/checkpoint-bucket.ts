@@ -5,6 +5,8 @@ import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from "aws-c
 import type { Construct } from "constructs";
 import { deadLettersPrefix } from "../../shared/storage/object-paths.ts";
 
+export const TLS_VERSION_MIN = 1.2;
+
 /** How the bucket is made, and where in it objects stand. One of `existing` keeps its own lifecycle and removal policy. */
 export interface CheckpointOptions {
   /**
@@ -32,7 +34,7 @@ export interface CheckpointBucketProps extends CheckpointOptions {
 }
 
 /**
- * A private, encrypted bucket that takes TLS connections only and outlives its stack. Uploads that a crash left
+ * A private, encrypted bucket that takes connections of TLS 1.2 and later only, and outlives its stack. Uploads that a crash left
  * unfinished go after a day. No checkpoint ever expires: retention removes them.
  */
 export class CheckpointBucket extends Bucket {
@@ -44,6 +46,7 @@ export class CheckpointBucket extends Bucket {
         ? { encryption: BucketEncryption.S3_MANAGED }
         : { encryption: BucketEncryption.KMS, encryptionKey, bucketKeyEnabled: true }),
       enforceSSL: true,
+      minimumTLSVersion: TLS_VERSION_MIN,
       versioned: true,
       removalPolicy: props.removalPolicy ?? RemovalPolicy.RETAIN,
       lifecycleRules: [

@@ -48,10 +48,17 @@ export interface ExistingResources {
    * By name: a bucket that is Tidemark's alone, whose bucket policy this stack writes. S3 keeps one policy a bucket, and
    * CloudFormation makes none where there is one: that of the stack which retained the bucket goes with that stack, so
    * delete it first; one that was written by hand has to be taken away. As a construct: a bucket of yours, to whose policy
-   * statements are added; where CDK cannot add them (an imported bucket) synthesis warns, and says which.
+   * statements are added; one to whose policy CDK cannot add them (an imported bucket) is refused, and the refusal says
+   * which they are, unless `bucketPolicyByHand` is set.
    * @default - a bucket is made
    */
   readonly bucket?: string | IBucket;
+  /**
+   * Of a bucket to whose policy CDK cannot add: true says that you add the statements yourself. They are the stack's output
+   * `BucketPolicyStatements`. Until its policy has them, whoever may write to the bucket can change what a restore loads.
+   * @default false
+   */
+  readonly bucketPolicyByHand?: boolean;
 }
 
 export interface TidemarkAppProps extends NetworkOptions {
@@ -72,9 +79,10 @@ export interface TidemarkAppProps extends NetworkOptions {
   /** Goes on from where another stack has stopped, or uses what is yours. @default - everything is made */
   readonly existing?: ExistingResources;
   /**
-   * Encrypts the tables and the bucket that are made; give it too when those of `existing` are encrypted by it. Its policy
-   * has to allow what IAM policies of the account allow, as keys made by CDK do.
-   * @default - keys that DynamoDB and S3 own
+   * Encrypts the tables and the bucket that are made, and the log groups (see `logs.encryptionKey`); give it too when those
+   * of `existing` are encrypted by it. Its policy has to allow what IAM policies of the account allow, as keys made by CDK
+   * do.
+   * @default - keys that DynamoDB, S3 and CloudWatch Logs own
    */
   readonly encryptionKey?: IKey;
   /** How tables are made. @default - on demand, with point-in-time recovery and deletion protection, retained */

@@ -7,6 +7,7 @@ import { LambdaFunction } from "aws-cdk-lib/aws-events-targets";
 import type { Grant, IGrantable } from "aws-cdk-lib/aws-iam";
 import type { IStream } from "aws-cdk-lib/aws-kinesis";
 import type { IFunction } from "aws-cdk-lib/aws-lambda";
+import type { IBucket } from "aws-cdk-lib/aws-s3";
 import { Construct } from "constructs";
 import { describeApp } from "../../shared/app/app-description.ts";
 import { CONTROL_KEY_SCHEMA } from "../../shared/control/dynamodb/control-table.ts";
@@ -17,12 +18,14 @@ import { bundleDefines, type DeployedMapping, type Settings } from "../../shared
 import { STATE_KEY_SCHEMA } from "../../shared/state/dynamodb/state-table.ts";
 import { TidemarkAlarms } from "./alarms.ts";
 import { bundledModule } from "./bundled-module.ts";
+import { checkApart, type UsedResource } from "./check-apart.ts";
 import { checkAppProps } from "./check-app-props.ts";
 import type { Checkpoints } from "./checkpoint-bucket.ts";
 import { appDashboard } from "./dashboard.ts";
 import { DurableTable } from "./durable-table.ts";
 import { EventFunction, grantStatements } from "./event-function.ts";
 import type { KinesisBinding } from "./kinesis-binding.ts";
+import { logKey } from "./log-key.ts";
 import { type AppMetric, appMetric } from "./metrics.ts";
 import { openCheckpoints, protectCheckpoints } from "./open-checkpoints.ts";
 import {
@@ -49,7 +52,10 @@ const SERVICE_CHARACTERS_MAX = 64;
  * triggers no checkpoints. Who invokes whom: rule → coordinator → snapshot workers, event functions; restore → coordinator.
  *
  * Several apps may stand in one stack, and one app in several stacks of an account: logs and metrics are told apart by
- * {@link service}.
+ * {@link service}. No two of them may share a table or a place in a bucket, which is refused here where it shows. Where it
+ * does not, the coordinator's first run claims tables and place for the app (an item in each table, `claim.json` in the
+ * bucket) and every other function holds the claims against its own settings before its first piece of work; one that is
+ * another's is an error, and nothing is done. What to do then: docs/operations.md.
  *
  * @throws TidemarkError `fix-configuration` at synthesis for every prop that is wrong, naming it and what to set
  */
@@ -93,10 +99,24 @@ export class TidemarkApp extends Construct {
     const states = new Map(
       names.map((name) => [name, table(stateFolder, name, STATE_KEY_SCHEMA, existing.stateTables?.[name])]),
     );
+    checkApart({
+      scope: this,
+      name: app.name,
+      uses: [
+        used("The control table", "existing.controlTable", this.controlTable),
+        ...[...states].map(([name, one]) => used(`The state table of ${name}`, `existing.stateTables.${name}`, one)),
+        {
+          ...{ what: "The bucket", prop: "existing.bucket", resource: this.checkpoints.bucket },
+          ...{ name: this.checkpoints.bucket.bucketName, root: this.checkpoints.root },
+          ownPolicy: bucketIs(existing.bucket) === "taken-over",
+        },
+      ],
+    });
     const bindings = new Map(Object.entries(sources));
     for (const [source, { stream }] of bindings) checkPlace(this, source, stream);
     const streams = [...new Set([...bindings.values()].map(({ stream }) => stream))];
-    const surroundings: Surroundings = { ...props, logs: props.logs ?? {} };
+    const logs = props.logs ?? {};
+    const surroundings: Surroundings = { ...props, logs, logKey: logKey(this, logs, encryptionKey) };
     const settings = (of: readonly string[], deployment?: Settings["deployment"]): Omit<Settings, "app"> => ({
       service: this.service,
       tables: {
@@ -160,7 +180,7 @@ export class TidemarkApp extends Construct {
     });
     const invoked = {
       functions: [...functions.map((one) => one.lambda), snapshot],
-      mappingIds: functions.map((one) => one.mapping.ref),
+      mappings: functions.map((one) => ({ id: one.mapping.ref, of: one.lambda })),
     };
     coordinator.allow(coordinatorStatements(Stack.of(this), ground, { states: allStates, streams }, invoked));
     this.coordinator = coordinator;
@@ -182,9 +202,11 @@ export class TidemarkApp extends Construct {
     this.restore = restore;
 
     protectCheckpoints(this, this.checkpoints, {
-      ownPolicy: typeof existing.bucket === "string",
-      writers: [coordinator, snapshot].map((one) => one.role?.roleArn ?? ""),
-      letterWriters: functions.map((one) => one.lambda.role?.roleArn ?? ""),
+      bucketIs: bucketIs(existing.bucket),
+      policyByHand: existing.bucketPolicyByHand ?? false,
+      writers: rolesOf([coordinator, snapshot]),
+      letterWriters: rolesOf(functions.map((one) => one.lambda)),
+      roles: rolesOf([...functions.map((one) => one.lambda), coordinator, snapshot, restore]),
     });
     const { alarms: watched = {} } = props;
     this.alarms =
@@ -279,6 +301,19 @@ export class TidemarkApp extends Construct {
   metricMappingDrift(options?: MetricOptions): Metric {
     return this.metric("mappingDrift", options);
   }
+}
+
+const used = (what: string, prop: string, table: ITable): UsedResource => ({
+  ...{ what, prop, resource: table, name: table.tableName },
+});
+
+function bucketIs(existing: string | IBucket | undefined): "made" | "taken-over" | "shared" {
+  if (existing === undefined) return "made";
+  return typeof existing === "string" ? "taken-over" : "shared";
+}
+
+function rolesOf(functions: readonly IFunction[]): string[] {
+  return functions.map(({ role }) => role?.roleArn ?? "");
 }
 
 function mappingOf({ mapping }: EventFunction): DeployedMapping {

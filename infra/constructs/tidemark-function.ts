@@ -2,7 +2,8 @@
 import path from "node:path";
 import { type Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import type { ISecurityGroup, IVpc, SubnetSelection } from "aws-cdk-lib/aws-ec2";
-import { type PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Policy, type PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import type { IKey } from "aws-cdk-lib/aws-kms";
 import { Architecture, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
 import {
   type BundlingOptions,
@@ -17,13 +18,19 @@ import { acknowledge, REASONS, wildcardFinding } from "./acknowledge.ts";
 import { checkEnvironment } from "./check-environment.ts";
 import { checkEsbuild } from "./check-esbuild.ts";
 import { refusedByCdk } from "./check-values.ts";
-import { logging, networking } from "./permissions.ts";
+import { logging, networking, networkingByCode } from "./permissions.ts";
 
 export interface LogOptions {
   /** @default RetentionDays.ONE_MONTH */
   readonly retention?: RetentionDays;
   /** What becomes of the logs when they leave the stack. @default RemovalPolicy.DESTROY */
   readonly removalPolicy?: RemovalPolicy;
+  /**
+   * Encrypts the log groups. Its policy has to let CloudWatch Logs use it: that is added to a key which this CDK app makes;
+   * for one that is there, synthesis warns and says what to add. False: a key that CloudWatch Logs owns.
+   * @default - the app's `encryptionKey`
+   */
+  readonly encryptionKey?: IKey | false;
 }
 
 export interface NetworkOptions {
@@ -41,6 +48,8 @@ export interface NetworkOptions {
 /** What the functions of one app have in common. */
 export interface Surroundings extends NetworkOptions {
   readonly logs: LogOptions;
+  /** One that CloudWatch Logs may use. @default - a key that CloudWatch Logs owns */
+  readonly logKey?: IKey | undefined;
   /** @default - the folder of the lock file that is found upwards from where `cdk` runs */
   readonly projectRoot?: string | undefined;
   /** @default - the lock file that is found upwards from where `cdk` runs */
@@ -85,6 +94,7 @@ export class TidemarkFunction extends NodejsFunction {
     const logGroup = new LogGroup(scope, `${id}Log`, {
       retention: surroundings.logs.retention ?? RetentionDays.ONE_MONTH,
       removalPolicy: surroundings.logs.removalPolicy ?? RemovalPolicy.DESTROY,
+      ...(surroundings.logKey === undefined ? {} : { encryptionKey: surroundings.logKey }),
     });
     const role = new Role(scope, `${id}Role`, {
       assumedBy: new ServicePrincipal("lambda.amazonaws.com"),
@@ -128,6 +138,10 @@ export class TidemarkFunction extends NodejsFunction {
     }
     checkEnvironment(this, environment);
     this.allow([logging(logGroup), ...(vpc === undefined ? [] : [networking()])]);
+    if (vpc !== undefined) {
+      // A policy of its own: the function waits for the role's other one, which therefore cannot name it.
+      new Policy(scope, `${id}NoNetworking`, { roles: [role], statements: [networkingByCode(this.functionArn)] });
+    }
     acknowledge(this, "AwsSolutions-L1", REASONS.node22);
     if (own.tracing !== undefined && own.tracing !== Tracing.DISABLED) {
       acknowledge(role, wildcardFinding(this, "*"), REASONS.traces);

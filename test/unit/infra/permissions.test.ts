@@ -16,13 +16,22 @@ interface Statement {
   readonly Condition?: unknown;
 }
 
+/** With what is made in the stack spelt out, hashes left out. */
+function named(condition: unknown): unknown {
+  if (typeof condition !== "object" || condition === null) return condition;
+  if ("Fn::GetAtt" in condition) return spelt(condition);
+  if (Array.isArray(condition)) return condition.map(named);
+  return Object.fromEntries(Object.entries(condition).map(([name, member]) => [name, named(member)]));
+}
+
 /** Every action of a policy on each of its resources, one line each, sorted: however statements are put together. */
 function linesOf(statements: readonly Statement[]): string[] {
   return statements
     .flatMap(({ Effect, Action, Resource, Condition }) =>
       [Action].flat().flatMap((action) =>
         [Resource].flat().map((resource) => {
-          const condition = Condition === undefined ? "" : ` if ${JSON.stringify(Condition).replaceAll('"', "")}`;
+          const condition =
+            Condition === undefined ? "" : ` if ${JSON.stringify(named(Condition)).replaceAll('"', "")}`;
           return `${Effect === "Allow" ? "" : "DENY "}${action} ${spelt(resource)}${condition}`;
         }),
       ),
@@ -47,7 +56,10 @@ const LOOKING = [
   "kinesis:ListShards <Clicks.Arn>",
 ];
 
-const CONTROL = ["DeleteItem", "GetItem", "Query", "UpdateItem"].map((action) => `dynamodb:${action} <AppControl.Arn>`);
+/** Items of some partitions alone. */
+const items = (action: string, table: string, ...partitions: readonly string[]) =>
+  `dynamodb:${action} <${table}.Arn> if {ForAllValues:StringLike:{dynamodb:LeadingKeys:[${partitions.join(",")}]},Null:{dynamodb:LeadingKeys:false}}`;
+const PROGRESS = ["SNAPSHOT#*", "LOAD#*"];
 
 function logs(id: string): string[] {
   return [`logs:CreateLogStream <${id}Log.Arn>`, `logs:PutLogEvents <${id}Log.Arn>`];
@@ -55,12 +67,13 @@ function logs(id: string): string[] {
 
 function eventFunction(name: string): string[] {
   return [
-    "dynamodb:GetItem <AppControl.Arn>",
-    "dynamodb:UpdateItem <AppControl.Arn>",
+    items("GetItem", "AppControl", "CONTROL", "STORAGE", `SPLIT#${name}`, `HOLES#${name}#*`),
+    items("UpdateItem", "AppControl", `SPLIT#${name}`, `HOLES#${name}#*`),
     `dynamodb:BatchGetItem <AppState${name}.Arn>`,
     `dynamodb:DeleteItem <AppState${name}.Arn>`,
     `dynamodb:GetItem <AppState${name}.Arn>`,
     `dynamodb:PutItem <AppState${name}.Arn>`,
+    "s3:GetObject <AppCheckpoints.Arn>/shop/claim.json",
     `s3:GetObject <AppCheckpoints.Arn>/shop/dead-letters/${name}/*`,
     `s3:PutObject <AppCheckpoints.Arn>/shop/dead-letters/${name}/*`,
     `s3:GetObject <AppCheckpoints.Arn>/shop/redrive/${name}/*`,
@@ -76,6 +89,7 @@ const onBoth = (...actions: readonly string[]) =>
   BOTH.flatMap((table) => actions.map((action) => `dynamodb:${action} <${table}.Arn>`));
 
 const READ_OBJECTS = [
+  "s3:GetObject <AppCheckpoints.Arn>/shop/claim.json",
   "s3:GetObject <AppCheckpoints.Arn>/shop/chk-*",
   "s3:GetObject <AppCheckpoints.Arn>/shop/generations/*",
   "s3:GetObject <AppCheckpoints.Arn>/shop/redrive/*",
@@ -88,9 +102,11 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
   AppFunctionvisitsHandlerRole: eventFunction("visits"),
   AppFunctionordersHandlerRole: eventFunction("orders"),
   AppSnapshotRole: [
-    "dynamodb:GetItem <AppControl.Arn>",
-    "dynamodb:UpdateItem <AppControl.Arn>",
+    items("GetItem", "AppControl", "CONTROL", "STORAGE", ...PROGRESS),
+    items("UpdateItem", "AppControl", ...PROGRESS, "CHECK#*"),
     ...onBoth("BatchGetItem", "PutItem", "Scan"),
+    ...BOTH.map((table) => items("GetItem", table, "#tidemark")),
+    "s3:GetObject <AppCheckpoints.Arn>/shop/claim.json",
     "s3:AbortMultipartUpload <AppCheckpoints.Arn>/shop/chk-*",
     "s3:GetObject <AppCheckpoints.Arn>/shop/chk-*",
     "s3:PutObject <AppCheckpoints.Arn>/shop/chk-*",
@@ -98,8 +114,11 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
     ...logs("AppSnapshot"),
   ],
   AppCoordinatorRole: [
-    ...CONTROL,
+    ...["GetItem", "Query", "UpdateItem"].map((action) => `dynamodb:${action} <AppControl.Arn>`),
+    items("DeleteItem", "AppControl", ...PROGRESS, "CHECK#*"),
     ...onBoth("BatchGetItem", "BatchWriteItem", "DeleteItem", "Scan"),
+    ...BOTH.flatMap((table) => ["GetItem", "UpdateItem"].map((action) => items(action, table, "#tidemark"))),
+    "s3:PutObject <AppCheckpoints.Arn>/shop/claim.json",
     ...READ_OBJECTS,
     "s3:GetObject <AppCheckpoints.Arn>/shop/dead-letters/*",
     "s3:PutObject <AppCheckpoints.Arn>/shop/redrive/*",
@@ -113,12 +132,15 @@ const ROLES: Readonly<Record<string, readonly string[]>> = {
     "lambda:InvokeFunction <AppSnapshot.Arn>",
     ...["visits", "orders"].flatMap((name) => [
       `lambda:GetEventSourceMapping ${MAPPING(name)}`,
-      `lambda:UpdateEventSourceMapping ${MAPPING(name)}`,
+      // Only while it feeds its own function, and for no other.
+      `lambda:UpdateEventSourceMapping ${MAPPING(name)} if {ArnEquals:{lambda:FunctionArn:<AppFunction${name}Handler.Arn>}}`,
     ]),
     ...logs("AppCoordinator"),
   ],
   AppRestoreRole: [
-    ...CONTROL,
+    ...["GetItem", "Query"].map((action) => `dynamodb:${action} <AppControl.Arn>`),
+    items("UpdateItem", "AppControl", "CONTROL"),
+    items("DeleteItem", "AppControl", "CHECK#*"),
     ...READ_OBJECTS,
     listing("shop/chk-*", "shop/generations/*", "shop/redrive/*"),
     ...LOOKING,
@@ -162,14 +184,14 @@ test("the bucket denies no role the writes that the role has", () => {
   );
   const writes = Object.entries(ROLES).flatMap(([role, lines]) =>
     lines.flatMap((line) => {
-      const [, write] = /^(s3:(?:Put|Delete)Object <AppCheckpoints.Arn>\/shop\/[a-z]+-?)/.exec(line) ?? [];
+      const [, write] = /^(s3:(?:Put|Delete)Object <AppCheckpoints.Arn>\/shop\/[a-z.]+-?)/.exec(line) ?? [];
       return write === undefined ? [] : { role, write };
     }),
   );
-  expect(writes).toHaveLength(7);
+  expect(writes).toHaveLength(8);
   for (const { role, write } of writes) {
     const ofWrite = denied.filter((line) => line.startsWith(`DENY ${write}`));
-    expect(ofWrite, write).toEqual([expect.stringMatching(`ArnNotEquals.*GetAtt:\\[${role}[0-9A-F]{8},Arn`)]);
+    expect(ofWrite, write).toEqual([expect.stringMatching(`ArnNotEquals.*<${role}\\.Arn>`)]);
   }
 });
 
@@ -210,16 +232,28 @@ describe("a key of one's own", () => {
 describe("a network of one's own", () => {
   const { template } = deploy((stack) => ({ vpc: new Vpc(stack, "Vpc") as IVpc }));
 
-  test.each(Object.keys(ROLES))("lets Lambda make and remove interfaces with %s, and adds nothing else", (role) => {
-    const added = partition(policyOf(template, role)).filter((line) => !ROLES[role]?.includes(line));
-    expect(added).toEqual([
-      "ec2:AssignPrivateIpAddresses *",
-      "ec2:CreateNetworkInterface *",
-      "ec2:DeleteNetworkInterface *",
-      "ec2:DescribeNetworkInterfaces *",
-      "ec2:DescribeSubnets *",
-      "ec2:UnassignPrivateIpAddresses *",
-    ]);
+  test.each(Object.keys(ROLES))(
+    "lets Lambda make and remove interfaces with %s, not what runs in the function",
+    (role) => {
+      const actions = [
+        "ec2:AssignPrivateIpAddresses *",
+        "ec2:CreateNetworkInterface *",
+        "ec2:DeleteNetworkInterface *",
+        "ec2:DescribeNetworkInterfaces *",
+        "ec2:DescribeSubnets *",
+        "ec2:UnassignPrivateIpAddresses *",
+      ];
+      const added = partition(policyOf(template, role)).filter((line) => !ROLES[role]?.includes(line));
+      const fromCode = `if {ArnEquals:{lambda:SourceFunctionArn:<${role.replace(/Role$/, "")}.Arn>}}`;
+      expect(added).toEqual([...actions.map((line) => `DENY ${line} ${fromCode}`), ...actions]);
+    },
+  );
+
+  test("has the denial in a policy that the function does not wait for, which it names", () => {
+    for (const [, resource] of resourcesOf(template, "AWS::Lambda::Function")) {
+      const { DependsOn = [] } = resource as { readonly DependsOn?: readonly string[] };
+      expect(DependsOn.filter((id) => id.includes("NoNetworking"))).toEqual([]);
+    }
   });
 });
 
@@ -243,6 +277,7 @@ describe("what is granted to others", () => {
       "dynamodb:GetItem <AppStatevisits.Arn>",
       "kms:Decrypt <Key.Arn>",
     ]);
+    expect(lines).toContain(items("GetItem", "AppControl", "CONTROL"));
   });
 
   test("nothing: the restore function has no URL, and no resource policy but the coordinator's lets anyone in", () => {

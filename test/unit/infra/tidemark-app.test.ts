@@ -1,5 +1,5 @@
 /** What a deployment makes, resource by resource. Who may do what: permissions.test.ts. */
-import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import { type App, Duration, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Table } from "aws-cdk-lib/aws-dynamodb";
@@ -128,14 +128,24 @@ describe("the bucket", () => {
     ]);
   });
 
-  test("refuses what does not come by TLS, and writes by all but those whose work they are", () => {
-    const { Statement } = only(template, "AWS::S3::BucketPolicy").Properties.PolicyDocument;
-    const [tls, ...writing] = Statement;
-    expect(tls).toMatchObject({
-      ...{ Effect: "Deny", Action: "s3:*", Principal: { AWS: "*" } },
-      Condition: { Bool: { "aws:SecureTransport": "false" } },
-    });
-    expect(tls.Resource.map(spelt)).toEqual(["<AppCheckpoints.Arn>", "<AppCheckpoints.Arn>/*"]);
+  const policyOf = (from: Template) => only(from, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement;
+  const sid = "Ofshopc4d120e6";
+
+  test("refuses what does not come by TLS 1.2 or later, and writes by all but those whose work they are", () => {
+    const [tls, tls12, ...denied] = policyOf(template);
+    for (const [statement, condition] of [
+      [tls, { Bool: { "aws:SecureTransport": "false" } }],
+      [tls12, { NumericLessThan: { "s3:TlsVersion": 1.2 } }],
+    ]) {
+      expect(statement).toMatchObject({
+        Effect: "Deny",
+        Action: "s3:*",
+        Principal: { AWS: "*" },
+        Condition: condition,
+      });
+      expect(statement.Resource.map(spelt)).toEqual(["<AppCheckpoints.Arn>", "<AppCheckpoints.Arn>/*"]);
+    }
+    const writing = denied.slice(0, 2);
     for (const { Effect, Principal, Action, Condition } of writing) {
       expect({ Effect, Principal }).toEqual({ Effect: "Deny", Principal: { AWS: "*" } });
       expect(Action).toEqual([
@@ -147,17 +157,66 @@ describe("the bucket", () => {
       ]);
       expect(Object.keys(Condition)).toEqual(["ArnNotEquals"]);
     }
-    const objects = (...prefixes: readonly string[]) =>
-      prefixes.map((prefix) => `<AppCheckpoints.Arn>/shop/${prefix}*`);
+    const objects = (...paths: readonly string[]) => paths.map((path) => `<AppCheckpoints.Arn>/shop/${path}`);
     expect(
       writing.map(({ Resource, Condition }: (typeof writing)[number]) => [
         [Resource].flat().map(spelt),
         Condition.ArnNotEquals["aws:PrincipalArn"].map(spelt),
       ]),
     ).toEqual([
-      [objects("chk-", "generations/", "redrive/"), ["<AppCoordinatorRole.Arn>", "<AppSnapshotRole.Arn>"]],
-      [objects("dead-letters/"), ["<AppFunctionvisitsHandlerRole.Arn>", "<AppFunctionordersHandlerRole.Arn>"]],
+      [
+        objects("chk-*", "claim.json", "generations/*", "redrive/*"),
+        ["<AppCoordinatorRole.Arn>", "<AppSnapshotRole.Arn>"],
+      ],
+      [objects("dead-letters/*"), ["<AppFunctionvisitsHandlerRole.Arn>", "<AppFunctionordersHandlerRole.Arn>"]],
     ]);
+  });
+
+  test("cannot be changed by any of the app's roles, whatever else they are allowed, nor can versions and locks of objects", () => {
+    const own = policyOf(template).slice(4);
+    expect(own.map(({ Sid }: { readonly Sid: string }) => Sid)).toEqual([
+      `FunctionsLeaveTheBucketAlone${sid}`,
+      `FunctionsLeaveObjectsAlone${sid}`,
+    ]);
+    const roles = resourcesOf(template, "AWS::IAM::Role").map(([id]) => spelt({ "Fn::GetAtt": [id, "Arn"] }));
+    expect(roles).toHaveLength(5);
+    for (const { Effect, Principal, Condition } of own) {
+      expect({ Effect, Principal }).toEqual({ Effect: "Deny", Principal: { AWS: "*" } });
+      expect(Condition.ArnEquals["aws:PrincipalArn"].map(spelt).sort()).toEqual(roles.sort());
+    }
+    const [bucket, objects] = own;
+    expect(bucket.Action).toEqual(
+      expect.arrayContaining([
+        ...["s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutBucketVersioning"],
+        ...["s3:PutLifecycleConfiguration", "s3:PutReplicationConfiguration", "s3:PutBucketObjectLockConfiguration"],
+        ...["s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration", "s3:DeleteBucket"],
+      ]),
+    );
+    expect(spelt(bucket.Resource)).toBe("<AppCheckpoints.Arn>");
+    expect(objects.Action).toEqual(
+      expect.arrayContaining([
+        ...["s3:PutObjectAcl", "s3:PutObjectVersionAcl", "s3:DeleteObjectVersion"],
+        ...["s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:BypassGovernanceRetention"],
+      ]),
+    );
+    expect(spelt(objects.Resource)).toBe("<AppCheckpoints.Arn>/shop/*");
+  });
+
+  test("of several apps has a policy whose statements have names of their own", () => {
+    const stack = newStack();
+    const bucket = new Bucket(stack, "Shared") as IBucket;
+    for (const name of ["shop", "shop-2", "SHOP2"]) {
+      const { functions } = shop;
+      new TidemarkApp(stack, name, {
+        ...rightProps(new Stack(stack.node.root as App, name)),
+        app: defineApp({ name, functions }),
+        existing: { bucket },
+      });
+    }
+    const sids = policyOf(Template.fromStack(stack)).map(({ Sid }: { readonly Sid: string }) => Sid);
+    expect(sids).toHaveLength(18);
+    expect(new Set(sids).size).toBe(18);
+    for (const one of sids) expect(one).toMatch(/^[A-Za-z0-9]+$/);
   });
 
   test("stays with the tables when the stack goes; its policy goes, and so can be made anew by the next stack", () => {
@@ -324,6 +383,52 @@ describe("the functions", () => {
     longer.allResources("AWS::Logs::LogGroup", { Properties: { RetentionInDays: 365 }, DeletionPolicy: "Retain" });
   });
 
+  describe("with a key of one's own", () => {
+    const groupsOf = (from: Template) =>
+      resourcesOf(from, "AWS::Logs::LogGroup").map(
+        ([, { Properties }]) => Properties.KmsKeyId && spelt(Properties.KmsKeyId),
+      );
+    const logsStatements = (from: Template, id: string) =>
+      resourceOf(from, "AWS::KMS::Key", id).Properties.KeyPolicy.Statement.filter(
+        ({ Principal }: { readonly Principal: object }) => JSON.stringify(Principal).includes("logs."),
+      );
+
+    test("log into groups that it encrypts, which its policy lets CloudWatch Logs do for this account's alone", () => {
+      const { template: own } = deploy((stack) => ({ encryptionKey: new Key(stack, "Key") }));
+      expect(groupsOf(own)).toEqual(ALL.map(() => "<Key.Arn>"));
+      const [statement] = logsStatements(own, "Key");
+      expect(spelt(statement.Principal.Service)).toBe("logs.<AWS::Region>.amazonaws.com");
+      expect(spelt(statement.Condition.ArnLike["kms:EncryptionContext:aws:logs:arn"])).toBe(
+        "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:*",
+      );
+    });
+
+    test("log with another key, or with CloudWatch Logs' own, when logs says so", () => {
+      const { template: other } = deploy((stack) => ({
+        ...{ encryptionKey: new Key(stack, "Key"), logs: { encryptionKey: new Key(stack, "Logs") } },
+      }));
+      expect(groupsOf(other)).toEqual(ALL.map(() => "<Logs.Arn>"));
+      expect(logsStatements(other, "Key")).toEqual([]);
+      const none = deploy((stack) => ({ encryptionKey: new Key(stack, "Key"), logs: { encryptionKey: false } }));
+      expect(groupsOf(none.template)).toEqual(ALL.map(() => undefined));
+      expect(logsStatements(none.template, "Key")).toEqual([]);
+    });
+
+    test("warns of one whose policy cannot be added to, with the statement to add", () => {
+      const arn = "arn:aws:kms:eu-west-1:111111111111:key/0d0d0d0d-0000-4000-8000-000000000000";
+      const { app, template: own } = deploy((stack) => ({ encryptionKey: Key.fromKeyArn(stack, "Key", arn) }));
+      expect(groupsOf(own)).toEqual(ALL.map(() => arn));
+      const warnings = app.node.metadata
+        .filter(({ type }) => type === "aws:cdk:warning")
+        .map(({ data }) => String(data));
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          /kms:EncryptionContext:aws:logs:arn.*logs\.encryptionKey|logs\.encryptionKey.*kms:EncryptionContext/s,
+        ),
+      ]);
+    });
+  });
+
   test("take the user's own props, each its own", () => {
     const changed = deploy(() => ({
       functions: { visits: { lambda: { memorySize: 3008, environment: { REGION_NAME: "north" } } } },
@@ -381,6 +486,13 @@ describe("the coordinator", () => {
   });
 });
 
+const SIDS = [
+  "OnlyTidemarkWritesCheckpoints",
+  "OnlyFunctionsWriteDeadLetters",
+  "FunctionsLeaveTheBucketAlone",
+  "FunctionsLeaveObjectsAlone",
+];
+
 describe("what is there already", () => {
   const existing = {
     controlTable: "old-control",
@@ -403,9 +515,15 @@ describe("what is there already", () => {
     const statements = only(taken, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement;
     expect(statements).toMatchObject([
       { Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } },
-      { Sid: "OnlyTidemarkWritesCheckpoints", Effect: "Deny" },
-      { Sid: "OnlyFunctionsWriteDeadLetters", Effect: "Deny" },
+      { Effect: "Deny", Condition: { NumericLessThan: { "s3:TlsVersion": 1.2 } } },
+      ...SIDS.map((name) => ({ Sid: expect.stringMatching(new RegExp(`^${name}Ofshop[0-9a-f]{8}$`)), Effect: "Deny" })),
     ]);
+    for (const { Resource } of statements.slice(0, 2)) {
+      expect(Resource.map(spelt)).toEqual([
+        expect.stringMatching(/:old-bucket$/),
+        expect.stringMatching(/:old-bucket\/\*$/),
+      ]);
+    }
   });
 
   test("may be a part: what is not named is made", () => {
@@ -419,24 +537,47 @@ describe("what is there already", () => {
       existing: { controlTable: Table.fromTableName(stack, "T", "ours"), bucket: new Bucket(stack, "Ours") as IBucket },
     }));
     expect(settingsOf(own, "AppCoordinator").tables?.control).toBe("ours");
-    expect(only(own, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement).toMatchObject([
-      { Sid: "OnlyTidemarkWritesCheckpoints" },
-      { Sid: "OnlyFunctionsWriteDeadLetters" },
-    ]);
+    const statements = only(own, "AWS::S3::BucketPolicy").Properties.PolicyDocument.Statement;
+    expect(statements).toMatchObject(
+      ["OnlyTls", "OnlyTls12", ...SIDS].map((name) => ({
+        Sid: expect.stringMatching(new RegExp(`^${name}Ofshop[0-9a-f]{8}$`)),
+      })),
+    );
+    // The rest of the bucket is not the app's.
+    for (const { Resource } of statements.slice(0, 2)) expect(spelt(Resource)).toBe("<Ours.Arn>/shop/*");
   });
 
-  test("warns of a bucket whose policy cannot be added to, with the statements to add", () => {
-    const { app, template: own } = deploy((stack) => ({
-      existing: { bucket: Bucket.fromBucketName(stack, "Theirs", "theirs") },
-    }));
-    own.resourceCountIs("AWS::S3::BucketPolicy", 0);
-    const warnings = app.node.metadata.filter(({ type }) => type === "aws:cdk:warning").map(({ data }) => String(data));
-    expect(warnings).toHaveLength(1);
-    for (const part of ["OnlyTidemarkWritesCheckpoints", "theirs/shop/chk-*"]) expect(warnings[0]).toContain(part);
-    for (const part of ["OnlyFunctionsWriteDeadLetters", "theirs/shop/dead-letters/*"]) {
-      expect(warnings[0]).toContain(part);
+  const cannotAdd: [string, RegExp, (stack: Stack) => IBucket][] = [
+    ["an imported bucket", /was not made in this CDK app/, (stack) => Bucket.fromBucketName(stack, "Theirs", "theirs")],
+    [
+      "a bucket of another stack, which would have to wait for this one",
+      /is of another stack/,
+      (stack) => new Bucket(new Stack(stack.node.root as App, "Other"), "Theirs", { bucketName: "theirs" }) as IBucket,
+    ],
+  ];
+
+  test.each(cannotAdd)("is refused of %s, with the statements that its policy needs", (_, why, bucket) => {
+    let thrown: unknown;
+    try {
+      deploy((stack) => ({ existing: { bucket: bucket(stack) } }));
+    } catch (error) {
+      thrown = error;
     }
+    expect(thrown).toMatchObject({ kind: "fix-configuration", message: expect.stringMatching(why) });
+    const { message } = thrown as Error;
+    expect(message).toContain("existing.bucketPolicyByHand");
+    for (const part of ["OnlyTls", ...SIDS, "/shop/chk-*", "/shop/dead-letters/*"]) expect(message).toContain(part);
   });
+
+  test.each(cannotAdd)(
+    "takes %s whose policy somebody keeps by hand, and puts out what it must have",
+    (_, _why, bucket) => {
+      const { template: own } = deploy((stack) => ({ existing: { bucket: bucket(stack), bucketPolicyByHand: true } }));
+      own.resourceCountIs("AWS::S3::BucketPolicy", 0);
+      const [output] = Object.values(own.findOutputs("*")).map(({ Value }) => spelt(Value));
+      for (const part of ["OnlyTls", ...SIDS, "shop/chk-*", "<AppCoordinatorRole.Arn>"]) expect(output).toContain(part);
+    },
+  );
 });
 
 describe("alarms and dashboard", () => {
@@ -591,16 +732,19 @@ describe("two apps", () => {
 });
 
 describe("one app, deployed twice", () => {
-  const stack = newStack();
-  const props = rightProps(stack);
-  const apps = ["Blue", "Green"].map((id) => new TidemarkApp(stack, id, props));
-  const both = Template.fromStack(stack);
+  const root = newStack().node.root as App;
+  const apps = ["Blue", "Green"].map((id) => {
+    const stack = new Stack(root, id);
+    return new TidemarkApp(stack, id, rightProps(stack));
+  });
 
   test("has logs and metrics of its own in each, by a name that alarms and functions agree on", () => {
     expect(new Set(apps.map(({ service }) => service)).size).toBe(2);
     for (const { service, node } of apps) {
       const own = <Resource>(type: string): Resource[] =>
-        resourcesOf(both, type).flatMap(([id, resource]) => (id.startsWith(node.id) ? [resource as Resource] : []));
+        resourcesOf(Template.fromStack(Stack.of(node.scope as TidemarkApp)), type).flatMap(([id, resource]) =>
+          id.startsWith(node.id) ? [resource as Resource] : [],
+        );
       const functions = own<{ Properties: { Environment: { Variables: object } } }>("AWS::Lambda::Function");
       expect(functions.length).toBeGreaterThanOrEqual(5);
       for (const { Properties } of functions) {
