@@ -295,6 +295,7 @@ async function fold(...events: readonly { readonly key: string; readonly n: numb
 const checkpoint = () => invoke("shop-coordinator", { checkpoint: true });
 
 test("each handler asks only for what its role allows", async () => {
+  await invoke("shop-coordinator", { takeOver: "nothing" });
   await fold({ key: "a", n: 1 }, { key: "gone", n: 1 }, { key: "a", n: -1 });
   expect(await checkpoint()).toMatchObject({ checkpoint: { outcome: "completed", checkpoint: 1 } });
   await fold({ key: "b", n: 2 }, { key: "gone", n: 0 });

@@ -139,6 +139,12 @@ describe("state that outlives its stack", () => {
     }
     stream.letIn(1);
     await deploy("Third", { bucket: outputs.CheckpointBucket });
+    // The place is the lost tables' still.
+    const coordinator = outputs.CoordinatorFunction ?? "";
+    const refused = await invoke(clients.lambda, coordinator, {});
+    const [, claim = ""] = /\{\\*"takeOver\\*":\\*"([^"\\]+)/.exec(JSON.stringify(refused.payload)) ?? [];
+    const taken = await invoke(clients.lambda, coordinator, { takeOver: claim });
+    expect(taken.payload).toMatchObject({ did: "take-over", tookOver: [expect.stringMatching(/^the place s3:/)] });
     const answer = await invoke(clients.lambda, outputs.RestoreFunction ?? "", { checkpoint });
     expect(answer.payload).toMatchObject({ outcome: "requested", checkpoint });
     await waitUntil("the end of the restore", { timeoutMs: WAIT_MS, pollMs: 2_000 }, async () => {
