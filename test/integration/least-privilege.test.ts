@@ -296,6 +296,11 @@ const checkpoint = () => invoke("shop-coordinator", { checkpoint: true });
 
 test("each handler asks only for what its role allows", async () => {
   await invoke("shop-coordinator", { takeOver: "nothing" });
+  // As it is deployed: it is told of no state table.
+  const settings = JSON.parse(process.env[SETTINGS_VARIABLE] ?? "");
+  vi.stubEnv(SETTINGS_VARIABLE, JSON.stringify({ ...settings, tables: { ...settings.tables, state: {} } }));
+  await invoke("shop-restore", { status: true });
+  vi.stubEnv(SETTINGS_VARIABLE, JSON.stringify(settings));
   await fold({ key: "a", n: 1 }, { key: "gone", n: 1 }, { key: "a", n: -1 });
   expect(await checkpoint()).toMatchObject({ checkpoint: { outcome: "completed", checkpoint: 1 } });
   await fold({ key: "b", n: 2 }, { key: "gone", n: 0 });
