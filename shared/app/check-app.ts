@@ -51,7 +51,16 @@ function checkStart(functionName: string, given: unknown): void {
 /** State is found by its function's name, so that each name, old or new, must lead to one function. */
 function checkNames(bindings: readonly CheckedBinding[]): void {
   const claims = new Map<string, string>();
+  const lowerCase = new Map<string, string>();
   for (const { name } of bindings) {
+    const other = lowerCase.get(name.toLowerCase());
+    if (other !== undefined && other !== name) {
+      throw new TidemarkError(
+        "fix-configuration",
+        `Functions are named ${show(other)} and ${show(name)}; names must differ in more than their case, since many file systems do not tell cases apart. Rename one.`,
+      );
+    }
+    lowerCase.set(name.toLowerCase(), name);
     if (claims.has(name)) {
       throw new TidemarkError(
         "fix-configuration",

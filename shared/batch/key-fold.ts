@@ -70,7 +70,9 @@ export class KeyFold {
     this.key = scope.batch.keys[keyIndex] as string;
     this.base = base;
     // Nearly always all that was applied was also resolved: then no position of the batch needs to be compared.
-    const appliedTo = base?.applied[scope.split] ?? BEGINNING;
+    // A split may be named as something that every object inherits ("constructor").
+    const marks = base?.applied;
+    const appliedTo = (marks !== undefined && Object.hasOwn(marks, scope.split) && marks[scope.split]) || BEGINNING;
     this.#appliedTo = appliedTo > scope.after ? appliedTo : BEGINNING;
     this.#epoch = scope.epoch;
     if (!scope.exactlyOnce) {

@@ -1,4 +1,10 @@
-/** Owns every key of the control table. Nothing else spells one. */
+/**
+ * Owns every key of the control table. Nothing else spells one.
+ *
+ * Invariant: a sort key has at most 1,024 bytes and a partition key at most 2,048, DynamoDB's limits. Names of splits may be
+ * longer (a path of files); what had to be cut says its whole name in the item.
+ */
+import { createHash } from "node:crypto";
 import type { ItemKey } from "./control-store.ts";
 
 export const CONTROL_KEY: ItemKey = { partition: "CONTROL", sort: "CONTROL" };
@@ -8,9 +14,26 @@ export const STORAGE_KEY: ItemKey = { partition: "STORAGE", sort: "STORAGE" };
 
 export const splitsPartition = (functionName: string): string => `SPLIT#${functionName}`;
 
+const SORT_BYTES_MAX = 1_024;
+
+/**
+ * Text of at most `bytesMax` bytes: itself where it fits, else its beginning and a hash of all of it. "//" sets the hash off,
+ * which no name of a file below a folder holds, nor one of a shard.
+ */
+function fitted(text: string, bytesMax: number): string {
+  // No UTF-16 unit takes more than three bytes.
+  if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text;
+  const hash = `//${createHash("sha256").update(text).digest("hex")}`;
+  const bytes = Buffer.from(text);
+  let end = bytesMax - hash.length;
+  // Not within a character: its further bytes all begin with the bits 10.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end) + hash;
+}
+
 export const splitKey = (functionName: string, split: string): ItemKey => ({
   partition: splitsPartition(functionName),
-  sort: split,
+  sort: fitted(split, SORT_BYTES_MAX),
 });
 
 /** What the partitions of a function's holes begin with, and no other function's do: a name has no `#`. */
@@ -18,7 +41,7 @@ export const holesPartitions = (functionName: string): string => `HOLES#${functi
 
 /** Holes that outgrew their split's item. */
 export const holesPartition = (functionName: string, split: string, generation: number): string =>
-  `${holesPartitions(functionName)}${generation}#${split}`;
+  `${holesPartitions(functionName)}${generation}#${fitted(split, SORT_BYTES_MAX)}`;
 
 export const SNAPSHOT_PARTITIONS = "SNAPSHOT#";
 
@@ -37,10 +60,11 @@ export const cutKey = (
   n: number,
   cut: string,
   place: { readonly function: string; readonly split: string },
-): ItemKey => ({
-  partition: snapshotPartition(n),
-  sort: `${cutSortPrefix(cut)}${place.function}#${place.split}`,
-});
+): ItemKey => {
+  const prefix = cutSortPrefix(cut);
+  const sort = prefix + fitted(`${place.function}#${place.split}`, SORT_BYTES_MAX - Buffer.byteLength(prefix));
+  return { partition: snapshotPartition(n), sort };
+};
 
 export const LOAD_PARTITIONS = "LOAD#";
 

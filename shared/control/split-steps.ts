@@ -67,7 +67,7 @@ export async function readSplit(store: ControlStore, place: SplitPlace): Promise
 /** Every split of a function, strongly consistent. */
 export async function* listSplits(store: ControlStore, functionName: string): AsyncGenerator<FoundSplit> {
   for await (const { sort, attributes } of store.list(splitsPartition(functionName))) {
-    yield { split: sort, item: found(attributes) };
+    yield { split: typeof attributes.split === "string" ? attributes.split : sort, item: found(attributes) };
   }
 }
 
@@ -86,7 +86,9 @@ async function write(store: ControlStore, place: SplitPlace, step: ConditionalWr
  */
 export async function birth(store: ControlStore, place: SplitPlace, settings: BirthSettings): Promise<void> {
   const key = splitKey(place.function, place.split);
-  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0)] });
+  // What is listed later must be told the split's whole name.
+  const name = key.sort === place.split ? [] : [assign("split", place.split)];
+  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0), ...name] });
   const control = await ensureControl(store, settings.mode);
   await store.update(key, {
     conditions: [exists("attempt"), missing("epoch")],

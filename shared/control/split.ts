@@ -67,6 +67,8 @@ export interface Skip {
 }
 
 export interface Split {
+  /** The split's name, where it is too long for the item's key. */
+  readonly split?: string;
   readonly gen: number;
   readonly phase: Phase;
   readonly mode: CheckpointingMode;

@@ -12,7 +12,7 @@ import type { JsonValue } from "../json/json-value.ts";
 import { parseJson } from "../json/parse-json.ts";
 import type { Position } from "../source/position.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
-import { deadLetterPath, deadLettersPrefix } from "../storage/object-paths.ts";
+import { deadLetterPath, deadLettersPrefix, olderDeadLetterPath } from "../storage/object-paths.ts";
 
 export const DEAD_LETTER_FORMAT_VERSION = 1;
 
@@ -56,8 +56,8 @@ export interface LetterPlace {
  * @returns whether there was none before: of all who give a record up, again and again, one is to say so.
  */
 export async function writeDeadLetter(storage: CheckpointStorage, letter: DeadLetter): Promise<boolean> {
-  const path = deadLetterPath(letter);
   for (;;) {
+    const path = await pathOf(storage, letter);
     if ((await storage.createExclusively(path, encode(letter))) === "created") return true;
     const found = await readDeadLetter(storage, letter);
     // Removed by hand meanwhile: the next turn creates it.
@@ -72,9 +72,15 @@ export async function readDeadLetter(
   storage: CheckpointStorage,
   place: LetterPlace,
 ): Promise<{ readonly letter: DeadLetter; readonly version: string } | undefined> {
-  const path = deadLetterPath(place);
+  const path = await pathOf(storage, place);
   const found = await readWhole(storage, path);
   return found === undefined ? undefined : { letter: parse(found.text, path), version: found.version };
+}
+
+/** A letter stays where an earlier version wrote it, or two would be put back for one record. One more GET for a long name. */
+async function pathOf(storage: CheckpointStorage, place: LetterPlace): Promise<string> {
+  const older = olderDeadLetterPath(place);
+  return older !== undefined && (await readWhole(storage, older)) !== undefined ? older : deadLetterPath(place);
 }
 
 /** Every letter, or every letter of one function, in the order of their places. */
@@ -103,7 +109,8 @@ export async function claimRedrive(
     if (earlier === entry) return entry;
     if (earlier !== undefined && !(earlier < entry && (await wasGivenUp(earlier)))) return earlier;
     const claimed: DeadLetter = { ...found.letter, redrivenAs: entry };
-    if ((await storage.replace(deadLetterPath(place), encode(claimed), found.version)) === "replaced") return entry;
+    const path = await pathOf(storage, place);
+    if ((await storage.replace(path, encode(claimed), found.version)) === "replaced") return entry;
   }
 }
 

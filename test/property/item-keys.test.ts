@@ -25,6 +25,16 @@ const number = fc.oneof(fc.nat(9_999_999_999), fc.nat(20), fc.constantFrom(9, 10
 const name = fc.oneof(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{0,5}$/), fc.constant("CUT"));
 /** Whatever a source calls its splits. */
 const split = fc.oneof(fc.string({ unit: "grapheme", minLength: 1 }), fc.stringMatching(/^[#0-9a-b]{1,4}$/));
+/** A path of files below a folder, as long as a file system takes. */
+const longSplit = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }),
+      fc.constantFrom("x", "日", "😀").map((c) => c.repeat(60)),
+    ),
+    { minLength: 1, maxLength: 40 },
+  )
+  .map((names) => names.map((name) => name.replaceAll("/", "-")).join("/"));
 const token = fc.stringMatching(/^[A-Za-z0-9_-]{22}$/);
 
 const order = (one: string, other: string): number => Math.sign(Buffer.compare(Buffer.from(one), Buffer.from(other)));
@@ -83,6 +93,31 @@ it.each<[string, (of: Thing) => unknown, (of: Thing) => unknown]>([
     }),
     { numRuns: 2_000 },
   );
+});
+
+it("keeps every key of any split's name within DynamoDB's bytes, and two names apart however long a start they share", () => {
+  fc.assert(
+    fc.property(longSplit, fc.constantFrom("", "a", "日", "/b"), name, token, (start, end, f, cut) => {
+      const named = [start + end, `${start}c`].map((s) => [
+        splitKey(f.padEnd(64, "f"), s),
+        { partition: holesPartition(f.padEnd(64, "f"), s, 9_999_999_999), sort: "x" },
+        cutKey(9_999_999_999, cut, { function: f.padEnd(64, "f"), split: s }),
+      ]);
+      for (const { partition, sort } of named.flat()) {
+        expect(Buffer.byteLength(partition)).toBeLessThanOrEqual(2_048);
+        expect(Buffer.byteLength(sort)).toBeLessThanOrEqual(1_024);
+        if (!start.includes("\ufffd")) expect(partition + sort).not.toContain("\ufffd");
+      }
+      for (const [index, key] of (named[0] ?? []).entries()) expect(key).not.toEqual(named[1]?.[index]);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+it("leaves a name as it is that DynamoDB takes", () => {
+  const longest = "日".repeat(341);
+  expect(splitKey("f", `${longest}x`)).toEqual({ partition: "SPLIT#f", sort: `${longest}x` });
+  expect(splitKey("f", `${longest}xy`).sort).toMatch(/^日{200,}\/\/[0-9a-f]{64}$/);
 });
 
 it("never takes a cut's position for a slice of the same checkpoint", () => {

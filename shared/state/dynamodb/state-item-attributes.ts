@@ -38,10 +38,13 @@ export function toItemWithoutBefore(item: StateItem): AttributeMap {
     if (marks !== undefined) attributes.stateBigInts = toAttribute(marks);
   }
   const applied: AttributeMap = {};
-  for (const split of Object.keys(item.applied)) applied[split] = { S: item.applied[split] as string };
+  for (const split of Object.keys(item.applied)) applied[markName(split)] = { S: item.applied[split] as string };
   attributes.applied = { M: applied };
   return attributes;
 }
+
+/** A member named "__proto__" is lost on the way to DynamoDB. No split's name begins with a slash. */
+const markName = (split: string): string => (split === "__proto__" ? "/__proto__" : split);
 
 /** The attributes that hold a before-image within an item. */
 export function toBeforeAttributes(before: Image | undefined): AttributeMap {
@@ -57,9 +60,11 @@ export function toBeforeAttributes(before: Image | undefined): AttributeMap {
 
 export function fromItem(attributes: AttributeMap): DecodedItem {
   const before = fromBeforeAttributes(attributes);
-  const applied: Record<string, string> = {};
-  const marks = attributes.applied?.M ?? {};
-  for (const split of Object.keys(marks)) applied[split] = marks[split]?.S ?? "";
+  const marks = Object.entries(attributes.applied?.M ?? {});
+  // Each an own member, whatever its name.
+  const applied = Object.fromEntries(
+    marks.map(([name, { S = "" }]) => [name === "/__proto__" ? "__proto__" : name, S]),
+  );
   const item: StateItem = {
     key: text(attributes, "key"),
     generation: Number(text(attributes, "gen")),

@@ -50,7 +50,8 @@ export async function ifThere<T>(step: Promise<T>): Promise<T | undefined> {
   try {
     return await step;
   } catch (thrown) {
-    if (["ENOENT", "ENOTDIR"].includes(fileErrorCode(thrown) ?? "")) return undefined;
+    // Nothing has a name that is longer than the file system takes.
+    if (["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(fileErrorCode(thrown) ?? "")) return undefined;
     throw thrown;
   }
 }

@@ -1,6 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { Clock, Randomness } from "../../environment.ts";
 import type { CheckpointStorage } from "../checkpoint-storage.ts";
+import { OBJECT_PATH_BYTES_MAX, S3_KEY_BYTES_MAX } from "../object-paths.ts";
 import { refuseUrl } from "../refuse-url.ts";
 import { S3CheckpointStorage } from "./s3-storage.ts";
 
@@ -13,6 +14,9 @@ export interface S3Dependencies {
   readonly unsafelyAllowUnconditionalWrites?: boolean;
 }
 
+/** What an object path may leave of a key. */
+const PREFIX_BYTES_MAX = S3_KEY_BYTES_MAX - OBJECT_PATH_BYTES_MAX;
+
 /**
  * Opens the storage of an `s3:` URL without a probe, and so without a request: for a place that is known to honour
  * conditional writes.
@@ -24,6 +28,9 @@ export async function openS3Storage(url: string, dependencies: S3Dependencies): 
   const prefix = (match[2] ?? "").replace(/\/+$/, "");
   if (prefix.split("/").some((segment) => [".", ".."].includes(segment)) || /^\/|\/\//.test(prefix)) {
     throw refuseUrl(url, "its prefix has an empty segment or one of dots");
+  }
+  if (Buffer.byteLength(prefix) > PREFIX_BYTES_MAX) {
+    throw refuseUrl(url, `its prefix has more than ${PREFIX_BYTES_MAX} bytes, of 1,024 that S3 takes for a key`);
   }
   const { s3Client, clock, randomness } = dependencies;
   if (s3Client === undefined) throw refuseUrl(url, "there is no S3 client here to open it with");

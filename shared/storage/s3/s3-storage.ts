@@ -113,7 +113,8 @@ export class S3CheckpointStorage implements CheckpointStorage {
       stream.on("error", () => {});
       return { body: this.#explained(stream, path), version: ETag ?? "", bytes: ContentLength ?? 0 };
     } catch (thrown) {
-      if (s3Answer(thrown).name === "NoSuchKey") return undefined;
+      // What has a key that no object can have is not there either.
+      if (/^(NoSuchKey|KeyTooLongError)$/.test(s3Answer(thrown).name)) return undefined;
       throw this.#explain(thrown, "read", READING, path);
     }
   }

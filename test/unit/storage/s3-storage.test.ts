@@ -98,11 +98,17 @@ describe("S3 checkpoint storage, answered by S3 itself", () => {
     ["an expired token", { status: 400, code: "ExpiredToken" }, "fix-configuration", /expired\. Renew them/],
     ["a wrong clock", { status: 403, code: "RequestTimeTooSkewed" }, "fix-configuration", /clock is more than 15/],
     ["no conditional writes", { status: 501, code: "NotImplemented" }, "fix-configuration", /conditional writes/],
-    ["any other refusal", { status: 400, code: "KeyTooLongError" }, "fix-configuration", /KeyTooLongError.*status 400/],
+    ["any other refusal", { status: 400, code: "InvalidRequest" }, "fix-configuration", /InvalidRequest.*status 400/],
     ["throttling", { status: 503, code: "SlowDown" }, "retry", /try again/],
     ["a failure of its own", { status: 500, code: "InternalError" }, "retry", /try again/],
     ["a broken connection", { status: 200, breaksAfterBytes: 0 }, "retry", /try again/],
   ];
+
+  it("takes an object whose key no object can have for one that is not there, and refuses to write it", async () => {
+    const storage = await storageOn([{ status: 400, code: "KeyTooLongError" }]);
+    expect(await storage.read("a")).toBeUndefined();
+    await expect(storage.createExclusively("a", BODY)).rejects.toMatchObject({ kind: "fix-configuration" });
+  });
 
   it.each(refusals)("explains %s, whatever was asked", async (_, answer, kind, message) => {
     const storage = await storageOn([answer]);
