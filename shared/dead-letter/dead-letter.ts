@@ -11,6 +11,7 @@ import { jsonText } from "../json/json-text.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { parseJson } from "../json/parse-json.ts";
 import type { Position } from "../source/position.ts";
+import { textOf } from "../source/record-text.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
 import { deadLetterPath, deadLettersPrefix, olderDeadLetterPath } from "../storage/object-paths.ts";
 
@@ -37,7 +38,7 @@ export interface DeadLetter {
   /** ISO time. */
   readonly at: string;
   readonly arrivedAt?: string;
-  /** The record as its source dumps it. */
+  /** The record as its source dumps it: text, or a marked base64 of what is no UTF-8; either gives back the same bytes. */
   readonly record: JsonValue;
   /** The place in the function's redrive split that this letter was put back at. */
   readonly redrivenAs?: Position;
@@ -74,7 +75,7 @@ export async function readDeadLetter(
 ): Promise<{ readonly letter: DeadLetter; readonly version: string } | undefined> {
   const path = await pathOf(storage, place);
   const found = await readWhole(storage, path);
-  return found === undefined ? undefined : { letter: parse(found.text, path), version: found.version };
+  return found === undefined ? undefined : { letter: parse(found.bytes, path), version: found.version };
 }
 
 /** A letter stays where an earlier version wrote it, or two would be put back for one record. One more GET for a long name. */
@@ -87,7 +88,7 @@ async function pathOf(storage: CheckpointStorage, place: LetterPlace): Promise<s
 export async function* listDeadLetters(storage: CheckpointStorage, functionName?: string): AsyncGenerator<DeadLetter> {
   for await (const { path } of storage.list(deadLettersPrefix(functionName))) {
     const found = await readWhole(storage, path);
-    if (found !== undefined) yield parse(found.text, path);
+    if (found !== undefined) yield parse(found.bytes, path);
   }
 }
 
@@ -116,14 +117,14 @@ export async function claimRedrive(
 
 const encode = (letter: DeadLetter): Uint8Array => new TextEncoder().encode(`${jsonText(letter, 2)}\n`);
 
-function parse(text: string, path: string): DeadLetter {
+function parse(bytes: Uint8Array, path: string): DeadLetter {
   let letter: DeadLetter;
   try {
-    letter = parseJson(text) as DeadLetter;
+    letter = parseJson(textOf(bytes)) as DeadLetter;
   } catch (cause) {
     throw new TidemarkError(
       "fix-configuration",
-      `The dead letter ${path} is not JSON. It was altered or cut short: remove it.`,
+      `The dead letter ${path} is not JSON in UTF-8. It was altered or cut short: remove it.`,
       { cause },
     );
   }

@@ -12,6 +12,7 @@ import { jsonText } from "../json/json-text.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
+import { textOf } from "../source/record-text.ts";
 import { type CheckpointStorage, readWhole } from "../storage/checkpoint-storage.ts";
 import { redrivePath, redrivePrefix } from "../storage/object-paths.ts";
 
@@ -92,7 +93,7 @@ export async function readRedriven(
   const object = await readWhole(storage, path);
   if (object === undefined) return undefined;
   try {
-    const redriven = parseJson(object.text) as Partial<RedrivenLetter> | null;
+    const redriven = parseJson(textOf(object.bytes)) as Partial<RedrivenLetter> | null;
     if (typeof redriven?.letter?.split === "string" && typeof redriven.redrivenAt === "string") {
       return redriven as RedrivenLetter;
     }

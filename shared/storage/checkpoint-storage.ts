@@ -37,14 +37,15 @@ export interface CheckpointStorage {
   close(): Promise<void>;
 }
 
-/** A small object whole, for manifests, markers and dead letters. */
+/** A small object whole, for manifests, markers and dead letters. Bytes that are no UTF-8 are U+FFFD in `text`. */
 export async function readWhole(
   storage: CheckpointStorage,
   path: string,
-): Promise<{ readonly text: string; readonly version: string } | undefined> {
+): Promise<{ readonly text: string; readonly bytes: Buffer; readonly version: string } | undefined> {
   const object = await storage.read(path);
   if (object === undefined) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of object.body) chunks.push(chunk);
-  return { text: Buffer.concat(chunks).toString("utf8"), version: object.version };
+  const bytes = Buffer.concat(chunks);
+  return { text: bytes.toString("utf8"), bytes, version: object.version };
 }

@@ -3,10 +3,9 @@
  * A payload is the record's bytes; a record's content is JSON in UTF-8. Records that the Kinesis Producer Library
  * aggregated are not taken apart: switch its aggregation off.
  */
-import { isUtf8 } from "node:buffer";
 import { TidemarkError } from "../../errors.ts";
-import type { JsonValue } from "../../json/json-value.ts";
 import { parseJson } from "../../json/parse-json.ts";
+import { dumpBytes, textOf, undumpBytes } from "../record-text.ts";
 import type { SourceBatch, SourceEvents, SourceRecord } from "../source.ts";
 import { positionOf } from "./kinesis-position.ts";
 
@@ -27,8 +26,6 @@ interface KinesisEventRecord {
     readonly approximateArrivalTimestamp: number;
   };
 }
-
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 export const kinesisEvents: SourceEvents = {
   parse(event: unknown): SourceBatch {
@@ -62,18 +59,11 @@ export const kinesisEvents: SourceEvents = {
     return { split, records };
   },
 
-  decode: (record, { integers }) => parseJson(strictUtf8.decode(record.payload as Uint8Array), integers),
+  decode: (record, { integers }) => parseJson(textOf(record.payload as Uint8Array), integers),
 
-  /** Text stays readable in a dead letter; bytes that are none are kept as base64. */
-  dump(record): JsonValue {
-    const bytes = Buffer.from(record.payload as Uint8Array);
-    return isUtf8(bytes) ? { utf8: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
-  },
+  dump: (record) => dumpBytes(record.payload as Uint8Array),
 
-  undump(dumped): Buffer {
-    const { utf8, base64 } = dumped as { readonly utf8?: string; readonly base64?: string };
-    return utf8 === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(utf8, "utf8");
-  },
+  undump: undumpBytes,
 
   toEvent: ({ split, records }) => ({
     Records: records.map(
