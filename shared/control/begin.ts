@@ -7,6 +7,7 @@
  * - `attemptedTo` covers the batch before anything of it is folded.
  * - A Begin that was repeated because its answer was lost finds its own `attemptedTo` and counts as not clean.
  * - What the source dropped is a hole before anything after it is folded ◆.
+ * - A split that a batch begins on has not ended, whatever was seen before: a file may be appended to.
  */
 import { BEGINNING, laterOf, type Position } from "../source/position.ts";
 import {
@@ -94,11 +95,13 @@ function mayBegin(split: Split, role: BatchRole): boolean {
   return split.phase === role.phase && (role.phase === "RUNNING" || split.gen === role.generation);
 }
 
-const count: Pick<ConditionalWrite, "add"> = {
+const count: Pick<ConditionalWrite, "add" | "remove"> = {
   add: [
     [path("attempt"), 1],
     [path("begun"), 1],
   ],
+  // A file that had ended may have been appended to.
+  remove: [path("ended")],
 };
 
 /** The common case, in one write (two when the batch, or a part of it, was tried before: UpdateItem has no `max`). */
@@ -169,7 +172,7 @@ async function beginWithHole(
       ...(gaveUpTried ? ([[path("begun"), value(1)]] as const) : []),
     ],
     add: [[path("attempt"), 1], ...(gaveUpTried ? [] : ([[path("begun"), 1]] as const))],
-    ...(gaveUpTried ? { remove: [path("failing")] } : {}),
+    remove: [path("ended"), ...(gaveUpTried ? [path("failing")] : [])],
   });
   const begun = answer.applied ? asSplit(answer.after) : undefined;
   if (begun === undefined) return undefined;

@@ -26,6 +26,15 @@ export const batchMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "ended-for-good",
+    breaks: "a split that had ended is taken for ended though batches went on with it",
+    rule: "A Begin takes `ended` back",
+    world: "suite",
+    // Nothing of the promise depends on it: a manifest says what is not so.
+    suite: "test/protocol/births.test.ts",
+    edits: [inFile("shared/control/begin.ts", '  remove: [path("ended")],\n};', "};")],
+  },
+  {
     name: "equal-state-is-not-written",
     breaks: "a key whose state came out equal is not written, so that its mark lies",
     rule: "A key with a folded event is written even when its state came out equal, or `applied` lies.",

@@ -237,6 +237,30 @@ describe("a split closed", () => {
     await expectPromise(world);
   });
 
+  it("and gone on with has not ended, in the cut and after a restore, until it is read to its end again", async () => {
+    const world = await started();
+    await world.deliver("s", 3, 4);
+    const split = world.source.splits.get("s");
+    const values = [...(split?.values ?? [])];
+    Object.assign(split ?? {}, { ended: true, values: values.slice(0, 4) });
+    await world.checkpoint();
+    expect(await cutOf(world, 2, "s")).toMatchObject({ ended: true, position: at(4) });
+
+    Object.assign(split ?? {}, { values });
+    await world.deliver("s", 5, 5);
+    expect((await world.itemOf("s"))?.ended).toBeUndefined();
+    await world.checkpoint();
+    expect(await cutOf(world, 3, "s")).toMatchObject({ ended: false, position: at(5) });
+
+    await world.restore({ checkpoint: 2 });
+    expect(await world.itemOf("s")).toMatchObject({ position: at(5) });
+    expect((await world.itemOf("s"))?.ended).toBeUndefined();
+    await world.deliver("s", 6, 6);
+    await world.checkpoint();
+    expect(await cutOf(world, 4, "s")).toMatchObject({ ended: true, position: at(6) });
+    await expectPromise(world);
+  });
+
   it("and not read to its end is not ended", async () => {
     const world = await started();
     Object.assign(world.source.splits.get("s") ?? {}, { ended: true });
