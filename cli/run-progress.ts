@@ -1,5 +1,6 @@
 /** What a run shows while it runs: a bar on a terminal, plain lines otherwise; on stderr. */
 import { SingleBar } from "cli-progress";
+import { describeLeftOut } from "../local/describe-left-out.ts";
 import type { Engine, EngineProgress } from "../local/engine.ts";
 import type { EngineEvent, EngineObserver } from "../local/engine-event.ts";
 import { note } from "./command-line.ts";
@@ -126,6 +127,10 @@ export function inWords(event: EngineEvent): string | undefined {
         : `A worker (pid ${event.pid}) ended with ${event.how}; another takes its place.`;
     case "source-failed":
       return `The source of ${event.function} failed: ${event.error}`;
+    case "unfinished-record":
+      return event.text;
+    case "left-out":
+      return `Left out of the source ${event.source} (${event.leftOut.place}): ${describeLeftOut(event.leftOut)}.`;
     case "coordinator-failed":
       return `The coordinator failed and tries again: ${event.error}`;
     case "delivery-failed":

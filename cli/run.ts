@@ -17,6 +17,7 @@ interface RunOptions extends CommonOptions {
   readonly batchSize: number;
   readonly batchWindow: number;
   readonly keepRunning?: boolean;
+  readonly allowEmpty?: boolean;
   readonly dynamodb?: string;
 }
 
@@ -42,12 +43,17 @@ export function addRun(program: Command): void {
       ).choices(["dynamodb", "heap"]),
     )
     .option("--storage <url>", "checkpoint storage: file:///folder, s3://bucket/prefix, memory: (default: the home's)")
-    .option("--source <name=binding>", "where to read a source: a path, a glob, kinesis:STREAM (repeatable)", addSource)
+    .option(
+      "--source <name=binding>",
+      "where to read a source: a path, a glob, follow:PATH to tail files, kinesis:STREAM (repeatable)",
+      addSource,
+    )
     .option("--checkpoint-interval <duration>", "time between checkpoints (default: the app's)", parseDuration)
     .option("--workers <n>", "worker processes (default: 1)", parseCount)
     .option("--batch-size <n>", "the most records of a batch", parseCount, 500)
     .option("--batch-window <duration>", "how long records wait for a batch to fill", parseDuration, 0)
-    .option("--keep-running", "go on after the files are read, to wait for more")
+    .option("--keep-running", "go on after the files are read: wait for more files, and for what is appended to them")
+    .option("--allow-empty", "a path of files may match none (else: exit code 2)")
     .option("--dynamodb <where>", "embedded, aws, or an emulator's URL (default: the home's; embedded for a new one)")
     .addHelpText("after", EXAMPLES)
     .action((app: string, options: RunOptions) => conclude(options, () => run(app, options)));
@@ -76,6 +82,8 @@ async function run(app: string, options: RunOptions): Promise<undefined> {
       batchRecords: options.batchSize,
       batchWindowMs: options.batchWindow,
       observe: progress.observe,
+      keepRunning: options.keepRunning === true,
+      allowEmpty: options.allowEmpty === true,
       ...(options.backend === undefined ? {} : { backend: options.backend }),
       ...(options.dynamodb === undefined ? {} : { dynamodb: options.dynamodb }),
       ...(options.home === undefined ? {} : { home: options.home }),
@@ -108,6 +116,8 @@ async function run(app: string, options: RunOptions): Promise<undefined> {
   }
 }
 
+const UNFINISHED_LISTED_MAX = 100;
+
 interface RunSummary {
   readonly app: string;
   readonly backend: BackendName;
@@ -117,6 +127,8 @@ interface RunSummary {
   readonly drained: boolean;
   readonly checkpoints: { readonly completed: number; readonly aborted: number; readonly last?: number };
   readonly generation: number;
+  /** Splits that end in a record that is not whole yet: it was left unread. The first hundred. */
+  readonly unfinished?: readonly { readonly function: string; readonly split: string; readonly text: string }[];
   readonly seconds: number;
   readonly requests?: EngineProgress["requests"];
 }
@@ -125,6 +137,11 @@ interface RunSummary {
 async function finish(engine: Engine, drained: boolean): Promise<RunSummary> {
   const last = drained ? (await engine.checkpoint()).n : undefined;
   const figures = await engine.progress();
+  const unfinished = figures.splits
+    .flatMap(({ function: name, split, unfinished: text }) =>
+      text === undefined ? [] : [{ function: name, split, text }],
+    )
+    .slice(0, UNFINISHED_LISTED_MAX);
   return {
     app: engine.app.name,
     backend: figures.backend,
@@ -138,12 +155,14 @@ async function finish(engine: Engine, drained: boolean): Promise<RunSummary> {
       ...(last === undefined ? {} : { last }),
     },
     generation: figures.generation,
+    ...(unfinished.length === 0 ? {} : { unfinished }),
     seconds: figures.milliseconds / 1000,
     ...(figures.requests === undefined ? {} : { requests: figures.requests }),
   };
 }
 
-function inWords({ records, batches, checkpoints, seconds, drained }: RunSummary): string {
+function inWords({ records, batches, checkpoints, seconds, drained, unfinished = [] }: RunSummary): string {
   const taken = `${checkpoints.completed} checkpoints${checkpoints.aborted > 0 ? `, ${checkpoints.aborted} aborted` : ""}`;
-  return `${drained ? "All read" : "Stopped"}: ${records} records in ${batches} batches, ${taken}, ${formatDuration(seconds * 1000)}.`;
+  const read = unfinished.length === 0 ? "All read" : `All read but ${unfinished.length} unfinished last lines`;
+  return `${drained ? read : "Stopped"}: ${records} records in ${batches} batches, ${taken}, ${formatDuration(seconds * 1000)}.`;
 }

@@ -72,7 +72,7 @@ class DynamoDBEngine implements Engine {
   async start(): Promise<void> {
     await this.pool.start();
     const resources = await this.open(this.options.appModule ?? "");
-    await checkSources(resources);
+    await checkSources(resources, this.options);
     this.started = new EngineCore(resources, {
       deliver: this.deliver,
       replay: async (request) => {

@@ -5,6 +5,7 @@
 import type { AppResources } from "../shared/app/app-resources.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
+import { REDRIVE_SPLIT } from "../shared/dead-letter/redrive-letter.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
 import type { ReplayInvoker } from "../shared/restore/replay-invoker.ts";
@@ -12,7 +13,9 @@ import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import { restoreStatus } from "../shared/restore/status.ts";
 import { BEGINNING } from "../shared/source/position.ts";
+import type { LeftOut } from "../shared/source/source.ts";
 import { checkpointOutcome } from "./checkpoint-outcome.ts";
+import { describeLeftOut } from "./describe-left-out.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import type { Deliver } from "./pump/delivery.ts";
 import { Pump, type PumpOptions } from "./pump/pump.ts";
@@ -51,23 +54,39 @@ const POLL_MS = 25;
 const FAILED_PAUSE_MS_MAX = 5_000;
 
 /**
- * Looks at every source and its first split once, so that a stream's wrong name, a permission or a package that is
- * missing is said at once, and not by a run that goes on for ever.
+ * Looks at every source and its first split once, so that a stream's wrong name, a permission, a package that is
+ * missing, or a path that matches nothing is said at once, and not by a run that goes on for ever, or ends as if all were read.
  * @throws TidemarkError `fix-configuration`; what may pass by itself is left to the pump
  */
-export async function checkSources({ app, sourceOf }: AppResources): Promise<void> {
+export async function checkSources(
+  { app, sourceOf }: AppResources,
+  { allowEmpty = false }: { readonly allowEmpty?: boolean },
+): Promise<void> {
   const functions = new Map(app.functions.map(({ source, name }) => [source, name]));
-  for (const name of functions.values()) {
+  for (const [source, name] of functions) {
     try {
       const { reader } = sourceOf(name);
+      let found = false;
       for await (const { split } of reader.splits()) {
+        if (split === REDRIVE_SPLIT) continue;
+        found = true;
         await reader.look(split, BEGINNING);
         break;
       }
+      const leftOut = reader.leftOut?.();
+      if (!found && !allowEmpty && leftOut !== undefined) throw noFiles(source, leftOut);
     } catch (thrown) {
       if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration") throw thrown;
     }
   }
+}
+
+function noFiles(source: string, leftOut: LeftOut): TidemarkError {
+  const left = leftOut.total === 0 ? "" : ` Left out: ${describeLeftOut(leftOut)}.`;
+  return new TidemarkError(
+    "fix-configuration",
+    `The source ${JSON.stringify(source)} has no file to read: nothing of ${JSON.stringify(leftOut.place)} is JSON lines (also gzipped) or Parquet.${left} Correct the path, or let it be empty (--allow-empty).`,
+  );
 }
 
 export class EngineCore {

@@ -1,5 +1,6 @@
 /** What happens in the engine around the protocol, as data; the protocol's own events are `TidemarkEvent`. */
 import type { TidemarkEvent } from "../shared/observer.ts";
+import type { LeftOut } from "../shared/source/source.ts";
 
 export type EngineEvent =
   | TidemarkEvent
@@ -15,6 +16,16 @@ export type EngineEvent =
       readonly error: string;
     }
   | { readonly type: "source-failed"; readonly function: string; readonly split?: string; readonly error: string }
+  /** A split ends in what is no whole record yet: it was left unread. Once for each such end. */
+  | {
+      readonly type: "unfinished-record";
+      readonly function: string;
+      readonly split: string;
+      /** A sentence that names the place. */
+      readonly text: string;
+    }
+  /** What the place of a source holds and is not read; of several listings, what is new in this one. */
+  | { readonly type: "left-out"; readonly source: string; readonly leftOut: LeftOut }
   | { readonly type: "split-drained"; readonly function: string; readonly split: string }
   | { readonly type: "coordinator-failed"; readonly error: string };
 

@@ -33,6 +33,10 @@ export interface EngineOptions {
   readonly storage?: string;
   /** Where to read sources, by name; overrides the app's own `sources`. Relative paths count from the working folder. */
   readonly sources?: { readonly [name: string]: string };
+  /** Tails the files of every source, as `follow:` does for one: what is appended is read, new files are, and nothing is drained. @default false */
+  readonly keepRunning?: boolean;
+  /** A path of files may match none. @default false - refused at the start */
+  readonly allowEmpty?: boolean;
   /** Time between checkpoints, in ms; overrides the app's. @default the app's */
   readonly checkpointIntervalMs?: number;
   /** Worker processes of the `dynamodb` backend: how many batches are handled at once. @default 1 */

@@ -19,6 +19,7 @@ export interface HeapCoreOptions {
   readonly batchWindowMs: number;
   readonly invocationMs: number;
   readonly pauses?: DeliveryPauses;
+  readonly allowEmpty?: boolean;
 }
 
 const DISCOVERY_MS = 1_000;
@@ -53,7 +54,7 @@ export class HeapCore {
     const { clock } = surroundings;
     const resources = await openResources(settings, surroundings);
     try {
-      await checkSources(resources);
+      await checkSources(resources, options);
       const handlers = handlersOf(app, resources);
       const handler = (name: string): FunctionHandler => {
         const found = handlers.get(name);

@@ -25,10 +25,17 @@ export async function startHeapEngine(options: StartedOptions): Promise<Engine> 
   return engine;
 }
 
-const coreOptions = ({ batchRecords, batchWindowMs, invocationMs, pauses }: StartedOptions): HeapCoreOptions => ({
+const coreOptions = ({
   batchRecords,
   batchWindowMs,
   invocationMs,
+  allowEmpty = false,
+  pauses,
+}: StartedOptions): HeapCoreOptions => ({
+  batchRecords,
+  batchWindowMs,
+  invocationMs,
+  allowEmpty,
   ...(pauses === undefined ? {} : { pauses }),
 });
 

@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { AppDescription } from "../shared/app/app-description.ts";
 import { TidemarkError } from "../shared/errors.ts";
+import { followed } from "../shared/source/open-source.ts";
 import type { StartedOptions } from "./engine.ts";
 import type { HomeSettings } from "./home.ts";
 import type { LoadedApp } from "./worker/worker.ts";
@@ -23,6 +24,7 @@ export function workerSettings(
 ): WorkerSettings {
   const { checkpointIntervalMs } = options;
   checkSourceNames(loaded.app, options.sources ?? {});
+  const sources = { ...loaded.sources, ...options.sources };
   const app: AppDescription = {
     ...loaded.app,
     checkpointing: {
@@ -34,11 +36,17 @@ export function workerSettings(
     app,
     ...(place.backend === "heap" ? {} : { tables: tablesOf(app) }),
     storageUrl: options.storageUrl,
-    sources: { ...loaded.sources, ...options.sources },
+    sources: options.keepRunning === true ? mapValues(sources, followed) : sources,
     sourcesFolder: path.dirname(path.resolve(options.appModule ?? "app")),
     dynamodb: place.dynamodb,
   };
 }
+
+const mapValues = <Value>(
+  given: { readonly [name: string]: Value },
+  map: (value: Value) => Value,
+): { readonly [name: string]: Value } =>
+  Object.fromEntries(Object.entries(given).map(([name, value]) => [name, map(value)]));
 
 function checkSourceNames({ name: app, functions }: AppDescription, given: { readonly [name: string]: string }): void {
   const read = new Set(functions.map(({ source }) => source));

@@ -13,6 +13,8 @@ export interface CutBatch {
   /** Nothing follows these records, now or ever. */
   readonly ended: boolean;
   readonly caughtUp: boolean;
+  /** As `ReadPage.unfinished`. */
+  readonly unfinished?: string;
 }
 
 /** Batches in order, none empty but one that says `ended` or `caughtUp`. Pages hold at most `batchRecords` records. */
@@ -37,10 +39,12 @@ export async function* cutBatches(
       if (waiting.length > 0) yield { records: waiting, ended: false, caughtUp: true };
       return;
     }
-    const { records, ended, caughtUp } = page.value;
+    const { records, ended, caughtUp, unfinished } = page.value;
+    const rest = unfinished === undefined ? { ended, caughtUp } : { ended, caughtUp, unfinished };
+    const isLast = ended || unfinished !== undefined;
     // The common case copies nothing: a full page, or any page where no window is kept.
-    if (waiting.length === 0 && (limits.batchWindowMs === 0 || records.length >= limits.batchRecords || ended)) {
-      yield { records, ended, caughtUp };
+    if (waiting.length === 0 && (limits.batchWindowMs === 0 || records.length >= limits.batchRecords || isLast)) {
+      yield { records, ...rest };
       continue;
     }
     if (waiting.length === 0 && records.length > 0) windowEndsAtMs = clock.now() + limits.batchWindowMs;
@@ -50,11 +54,11 @@ export async function* cutBatches(
       windowEndsAtMs = clock.now() + limits.batchWindowMs;
     }
     waiting.push(...records);
-    if (waiting.length >= limits.batchRecords || ended) {
-      yield { records: waiting, ended, caughtUp };
+    if (waiting.length >= limits.batchRecords || isLast) {
+      yield { records: waiting, ...rest };
       waiting = [];
     } else if (waiting.length === 0) {
-      yield { records: waiting, ended, caughtUp };
+      yield { records: waiting, ...rest };
     }
   }
 }

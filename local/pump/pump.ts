@@ -24,6 +24,8 @@ export interface PumpOptions extends BatchLimits {
 const NEVER_ENDING = new Set(["redrive"]);
 
 const NAP_MS = 50;
+/** A folder in which files come and go is not spoken of for ever. */
+const LEFT_OUT_TOLD_MAX = 10_000;
 /** A source that cannot be listed is asked ever more seldom. */
 const DISCOVERY_MS_MAX = 30_000;
 
@@ -40,6 +42,8 @@ export class Pump {
   /** Splits whose parents are not drained yet. */
   private readonly waiting = new Set<string>();
   private readonly changed = new EventTarget();
+  /** By source: the names of the files left out that were told, and how many more there were. */
+  private readonly toldLeftOut = new Map<string, { readonly names: Set<string>; total: number }>();
 
   constructor(resources: AppResources, deliver: Deliver, observe: EngineObserver, options: PumpOptions) {
     this.resources = resources;
@@ -113,6 +117,7 @@ export class Pump {
         const source = this.resources.sourceOf(functionName);
         const listed = new Map<string, readonly string[]>();
         for await (const { split, parents } of source.reader.splits()) listed.set(split, parents);
+        this.tellLeftOut(functionName, source);
         this.startReady(functionName, source, listed);
         this.discovered.add(functionName);
         this.tell();
@@ -123,6 +128,22 @@ export class Pump {
       }
       const restMs = this.options.discoveryMs * 2 ** Math.min(failures, 30);
       await this.pauseOrStop(clock.now() + Math.min(restMs, Math.max(DISCOVERY_MS_MAX, this.options.discoveryMs)));
+    }
+  }
+
+  /** What is new in this listing: two functions may read one source, and a file may stay there for good. */
+  private tellLeftOut(functionName: string, { reader }: Source): void {
+    const leftOut = reader.leftOut?.();
+    const source = this.resources.app.functions.find(({ name }) => name === functionName)?.source;
+    if (leftOut === undefined || source === undefined) return;
+    const told = this.toldLeftOut.get(source) ?? { names: new Set<string>(), total: 0 };
+    this.toldLeftOut.set(source, told);
+    const files = leftOut.files.filter(({ name }) => !told.names.has(name) && told.names.size < LEFT_OUT_TOLD_MAX);
+    for (const { name } of files) told.names.add(name);
+    const more = Math.max(0, leftOut.total - leftOut.files.length - told.total);
+    told.total += more;
+    if (files.length + more > 0) {
+      this.observe({ type: "left-out", source, leftOut: { ...leftOut, files, total: files.length + more } });
     }
   }
 

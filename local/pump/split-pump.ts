@@ -25,8 +25,10 @@ export interface SplitProgress {
   readonly invocations: number;
   /** The source held nothing more when last read. */
   readonly caughtUp: boolean;
-  /** No record will ever follow, and all are resolved. */
+  /** No record will ever follow, and all are resolved; or what follows is unfinished, and nobody waits for it. */
   readonly drained: boolean;
+  /** What was left unread at the end because it is not whole yet, in words that name where. */
+  readonly unfinished?: string;
 }
 
 export interface SplitPumpOptions extends DeliveryOptions, BatchLimits {
@@ -42,6 +44,7 @@ export class SplitPump {
   invocations = 0;
   caughtUp = false;
   drained = false;
+  unfinished: string | undefined;
   private readonly options: SplitPumpOptions;
 
   constructor(options: SplitPumpOptions) {
@@ -49,7 +52,7 @@ export class SplitPump {
   }
 
   get progress(): SplitProgress {
-    const { position, records, batches, invocations, caughtUp, drained } = this;
+    const { position, records, batches, invocations, caughtUp, drained, unfinished } = this;
     return {
       function: this.options.function,
       split: this.options.split,
@@ -59,6 +62,7 @@ export class SplitPump {
       invocations,
       caughtUp,
       drained,
+      ...(unfinished === undefined ? {} : { unfinished }),
     };
   }
 
@@ -90,17 +94,23 @@ export class SplitPump {
     const pages = source.reader
       .read({ split, after: this.position, pageRecords: batchRecords, follow: true, signal })
       [Symbol.asyncIterator]();
+    let ended = false;
     try {
-      for await (const { records, ended, caughtUp } of cutBatches(pages, this.options, clock)) {
+      for await (const { records, caughtUp, unfinished, ...batch } of cutBatches(pages, this.options, clock)) {
         if (records.length > 0 && !(await this.deliver(records))) return;
+        ended = batch.ended;
         this.caughtUp = caughtUp || ended;
-        if (ended) {
-          this.drained = true;
-          observe({ type: "split-drained", function: this.options.function, split });
-          return;
+        if (unfinished !== undefined && unfinished !== this.unfinished) {
+          observe({ type: "unfinished-record", function: this.options.function, split, text: unfinished });
         }
+        this.unfinished = unfinished;
         if (signal.aborted) return;
+        if (ended) break;
       }
+      // A reading that ends by itself at an unfinished record waits for nobody to finish it.
+      if (!this.caughtUp || (!ended && this.unfinished === undefined)) return;
+      this.drained = true;
+      observe({ type: "split-drained", function: this.options.function, split });
     } finally {
       await pages.return?.();
     }

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../environment.ts";
 import { pause } from "../source/pause.ts";
+import { laterOf } from "../source/position.ts";
 import type { ReadPage, SourceReader, SourceRecord } from "../source/source.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { REDRIVE_SPLIT, readRedriven, redriveNumber, redrivePosition } from "./redrive-letter.ts";
@@ -55,7 +56,9 @@ export function redriveReader(storage: CheckpointStorage, functionName: string, 
       return to > after && (await recordAt(redriveNumber(after) + 1)) !== undefined;
     },
 
-    async missingAfter({ after }) {
+    async missingAfter({ after: cut, to = cut }) {
+      // Numbers have no gaps: whoever has the last one has those before it.
+      const after = laterOf(cut, to);
       const number = redriveNumber(after);
       if (number === 0 || (await recordAt(number)) !== undefined) return undefined;
       return `the redriven record ${after} is no longer in ${storage.url}, and those after it may be gone as well`;

@@ -3,7 +3,7 @@
  * soon as a letter was put back.
  */
 import { BEGINNING } from "../source/position.ts";
-import type { Source, SourceEvents, SourceReader, SourceRecord } from "../source/source.ts";
+import type { LeftOut, Source, SourceEvents, SourceReader, SourceRecord } from "../source/source.ts";
 import { isRedriveEvent } from "./redrive-events.ts";
 import { REDRIVE_SPLIT, type RedriveLetter } from "./redrive-letter.ts";
 
@@ -65,6 +65,7 @@ function bothReaders(source: SourceReader, redrive: SourceReader): SourceReader 
       yield* source.splits();
       if ((await redrive.look(REDRIVE_SPLIT, BEGINNING)).holdsRecords) yield* redrive.splits();
     },
+    ...(source.leftOut === undefined ? {} : { leftOut: () => source.leftOut?.() as LeftOut }),
     async *read(request) {
       if (request.split !== REDRIVE_SPLIT) {
         yield* source.read(request);

@@ -78,11 +78,13 @@ async function fileProblems(
   return problems;
 }
 
-/** A split to be read again from `after`. */
+/** A split to be read again: all of `(after, to]`. */
 interface Reach {
   readonly function: string;
   readonly split: string;
   readonly after: Position;
+  /** How far it was read: a replay goes to there. */
+  readonly to: Position;
   readonly freshAtMs: number;
 }
 
@@ -96,8 +98,8 @@ async function sourceProblems(
   for (const one of restored) reaches.push(...(await reachesOf(resources, manifest, one)));
   const found = await pMap(
     reaches,
-    async ({ function: name, split, after, freshAtMs }): Promise<Problem[]> => {
-      const missing = await resources.sourceOf(name).reader.missingAfter({ split, after, freshAtMs, nowMs });
+    async ({ function: name, split, after, to, freshAtMs }): Promise<Problem[]> => {
+      const missing = await resources.sourceOf(name).reader.missingAfter({ split, after, to, freshAtMs, nowMs });
       if (missing === undefined) return [];
       const where = after === BEGINNING ? "from its beginning" : `after ${after}`;
       const text = `function ${name} cannot read split ${split} again ${where}: ${missing}`;
@@ -109,8 +111,9 @@ async function sourceProblems(
 }
 
 /**
- * The splits of a restored function that are read again: those of the cut that had not ended, and those that came
- * after it and were read already. A function that starts empty takes what its source still has, as a new one does.
+ * The splits of a restored function that are read again: those of the cut that had not ended, those that were read on after
+ * they had, and those that came after it and were read already. A function that starts empty takes what its source still
+ * has, as a new one does.
  */
 async function reachesOf(
   { control }: AppResources,
@@ -118,19 +121,19 @@ async function reachesOf(
   { description: { name }, from, splits }: RestoredFunction,
 ): Promise<Reach[]> {
   if (from === undefined) return [];
-  const reaches: Reach[] = from.splits
-    .filter(({ ended }) => !ended)
-    .map(({ split, position, freshAt }) => ({
-      function: name,
-      split,
-      after: position,
-      freshAtMs: Date.parse(freshAt),
-    }));
-  const bornSince = Date.parse(manifest.triggeredAt);
+  const readTo = new Map<string, Position>();
   for await (const { split, item } of listSplits(control, name)) {
-    if (splits.has(split) || item === "unborn") continue;
-    if (laterOf(item.attemptedTo, item.until ?? BEGINNING) === BEGINNING) continue;
-    reaches.push({ function: name, split, after: BEGINNING, freshAtMs: bornSince });
+    if (item !== "unborn") readTo.set(split, laterOf(item.attemptedTo, item.until ?? BEGINNING));
+  }
+  const reaches: Reach[] = [];
+  for (const { split, position: after, ended, freshAt } of from.splits) {
+    const to = laterOf(readTo.get(split) ?? BEGINNING, after);
+    if (!ended || to > after) reaches.push({ function: name, split, after, to, freshAtMs: Date.parse(freshAt) });
+  }
+  const bornSince = Date.parse(manifest.triggeredAt);
+  for (const [split, to] of readTo) {
+    if (splits.has(split) || to === BEGINNING) continue;
+    reaches.push({ function: name, split, after: BEGINNING, to, freshAtMs: bornSince });
   }
   return reaches;
 }

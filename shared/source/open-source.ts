@@ -17,7 +17,8 @@ export interface SourceDependencies {
  * Opens the source that a binding names:
  *
  * - `kinesis:NAME`: a Kinesis stream.
- * - a path: a file (`.jsonl`, `.ndjson`, `.json` of JSON lines; `.parquet`), a folder, or `data/*.jsonl`.
+ * - a path: a file, a folder, or `data/*.jsonl`. What is read are JSON lines (`.jsonl`, `.ndjson`, `.json`), also gzipped, and
+ *   `.parquet`; files of other names are read where their content begins as one of these.
  * - `follow:PATH`: the same, tailed: what is appended is read, and the files never end.
  *
  * @throws TidemarkError `fix-configuration` when it names none, or there is no such file
@@ -39,4 +40,9 @@ export async function openSource(binding: string, dependencies: SourceDependenci
   }
   const { openFileSource } = await import("./file/file-source.ts");
   return await openFileSource({ pattern: path, baseFolder, follow: kind === "follow", clock });
+}
+
+/** The binding with its files tailed; one of a stream stays as it is. */
+export function followed(binding: string): string {
+  return /^[a-z][a-z0-9+-]+:/i.test(binding) ? binding : `follow:${binding}`;
 }

@@ -9,7 +9,8 @@
  * - A record's position is the same each time it is delivered or read, through either half.
  * - Positions of a split are ordered as text exactly as its records are ordered.
  * - `read` returns every record that the source still holds after a position, in order, none twice.
- * - `ended` is said only when no record will ever follow.
+ * - `ended` is said only when no record will ever follow, or, of what people may add to (a file), when none follows as it
+ *   stands: a batch that comes after it takes it back.
  */
 import type { JsonValue } from "../json/json-value.ts";
 import type { Decoding } from "./decoding.ts";
@@ -60,6 +61,11 @@ export interface ReadPage {
   readonly ended: boolean;
   /** The source holds nothing after this page right now. Reading goes on only after a while. */
   readonly caughtUp: boolean;
+  /**
+   * With `caughtUp`: what follows is the beginning of a record that is not whole yet, left unread, in words that name where.
+   * A reading that does not follow is over then, and not `ended`.
+   */
+  readonly unfinished?: string;
 }
 
 /** What the source holds after a position, as the coordinator sees it at every checkpoint. */
@@ -70,10 +76,21 @@ export interface SplitLook {
   readonly firstArrivalTimeMs?: number;
 }
 
+/** What a place holds that a source does not read. */
+export interface LeftOut {
+  /** The place, as it was bound: `data`, `data/*.log`. */
+  readonly place: string;
+  /** The first thousand by name, each with a reason in a clause. */
+  readonly files: readonly { readonly name: string; readonly reason: string }[];
+  readonly total: number;
+}
+
 /** The reader half. */
 export interface SourceReader {
   /** Every split that the source lists, those that are closed included. */
   splits(): AsyncIterable<SplitDescription>;
+  /** What `splits`, read through last, left out; absent where a source reads whatever there is. Costs nothing. */
+  leftOut?(): LeftOut;
   /**
    * The records after `after` (exclusive; `BEGINNING` reads from the oldest), as pages of at most `pageRecords`.
    * The iteration ends when the split is ended, or when `follow` is false and it has caught up.
@@ -90,11 +107,15 @@ export interface SourceReader {
   holdsAny(split: string, range: { readonly after: Position; readonly to: Position }): Promise<boolean>;
   /**
    * Why the records after `after` cannot all be read any more, in a clause for an error message; undefined when they can.
-   * `freshAtMs` is the time up to which nothing can have expired unseen (`SplitItem.freshAt` at the cut).
+   * `to`: so far they were read before and will be read again; where the source keeps all, it is read through up to there by
+   * the code that a replay reads with (files: the cost of reading that much). `freshAtMs` is the time up to which nothing can
+   * have expired unseen (`SplitItem.freshAt` at the cut).
    */
   missingAfter(request: {
     readonly split: string;
     readonly after: Position;
+    /** Not before `after`. @default `after` - nothing is known to have been read behind it */
+    readonly to?: Position;
     readonly freshAtMs: number;
     readonly nowMs: number;
   }): Promise<string | undefined>;

@@ -168,6 +168,9 @@ export function sourceContract(
       for (const after of [BEGINNING, ...records.map(({ position }) => position)]) {
         const request = { split: under.split, after, freshAtMs: nowMs, nowMs };
         expect(await under.source.reader.missingAfter(request)).toBeUndefined();
+        for (const { position: to } of records) {
+          if (to >= after) expect(await under.source.reader.missingAfter({ ...request, to })).toBeUndefined();
+        }
       }
     });
 

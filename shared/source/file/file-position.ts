@@ -1,8 +1,9 @@
 /**
  * Positions in files: numbers of fixed width, so that they are ordered as text.
  *
- * - JSON lines: `<row, 12 digits>-<byte offset behind the line's end, 16 digits>`. The offset makes going on O(1), the
- *   row tells people where it is.
+ * - JSON lines: `<row, 12 digits>-<byte offset behind the record's text and one byte more, 16 digits>`: behind the newline, as
+ *   a rule, and the same before one is written, or where it is of two bytes. The offset makes going on O(1), the row tells
+ *   people where it is. Of a gzip file it counts unpacked bytes.
  * - Parquet: `<row, 12 digits>`.
  *
  * Rows count records from 1; blank lines are none.
@@ -18,7 +19,7 @@ const PARQUET_POSITION = /^\d{12}$/;
 export interface LineEnd {
   /** How many records there are up to here. */
   readonly row: number;
-  /** Where the next line begins, in bytes. */
+  /** Behind the record's text and one byte of its line's end, in bytes; 0 for the beginning. */
   readonly offset: number;
 }
 

@@ -11,15 +11,16 @@ export interface FileSourceOptions {
   readonly baseFolder: string;
   /**
    * Tails files of JSON lines: what is appended is read, the splits never end.
-   * @default false - a file ends at its end
+   * @default false - a file ends at its end; what is appended later, a later reading goes on with
    */
   readonly follow?: boolean;
   readonly clock: Clock;
 }
 
 /**
- * Files as a source: each file is a split, its records for ever there.
- * @throws TidemarkError `fix-configuration` when there is no such file or folder
+ * Files as a source: each file is a split, its records for ever there. JSON lines, also gzipped, and Parquet are told by their
+ * first bytes.
+ * @throws TidemarkError `fix-configuration` when there is no such file or folder, or it is a file that cannot be read
  */
 export async function openFileSource({
   pattern,

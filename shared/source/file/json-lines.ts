@@ -2,31 +2,44 @@
  * Reads JSON lines, a buffer at a time: no stream, promise or callback per line.
  *
  * Invariants:
- * - A record is a line that is not blank; its position ends behind its newline.
- * - A last line without a newline is a record only of a bounded file: a tailed one may still be in writing.
- * - What a position was read from is still there: the byte before its offset ends a line, or the file was changed.
+ * - A record is a line that is not blank. Its position is where its text ends, whether the line's end is written or not,
+ *   of one byte or two: it stays the same while the file grows.
+ * - A last line without an end is a record once it is one JSON value that nothing can prolong; until then it is unread.
+ * - Text is what is UTF-8. A line that is not is handed out as its bytes.
+ * - What a position was read from is still there: the line ends there, or the file was changed.
  */
-import { isAscii } from "node:buffer";
-import type { FileHandle } from "node:fs/promises";
+import { isAscii, isUtf8 } from "node:buffer";
 import { TidemarkError } from "../../errors.ts";
 import type { SourceRecord } from "../source.ts";
+import { type FileBytes, LOOK_BEHIND_BYTES } from "./file-bytes.ts";
 import { type LineEnd, LinePositions } from "./file-position.ts";
 
 const NEWLINE = 10;
 const BUFFER_BYTES = 1024 * 1024;
 /** A longer line is no record of any event source; reading it on would fill the memory. */
 const LINE_BYTES_MAX = 64 * 1024 * 1024;
-const BYTE_ORDER_MARK = "\uFEFF";
+/** Tools that join files leave their byte order marks in the middle. */
+const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
 
 export interface LinesRequest {
-  readonly handle: FileHandle;
+  readonly bytes: FileBytes;
   /** For messages. */
   readonly file: string;
-  readonly after: LineEnd;
+  /** How many records lie before. @default 0 */
+  readonly row?: number;
+  /** Where to begin, as {@link lineAfter} says. @default 0 */
+  readonly offset?: number;
   readonly recordsMax: number;
-  readonly bounded: boolean;
   /** @default 1 MiB; doubled as often as a line needs */
   readonly bufferBytes?: number;
+}
+
+/** A last line that is no record yet. */
+export interface UnfinishedLine {
+  /** Which record it will be. */
+  readonly row: number;
+  /** Where it begins. */
+  readonly offset: number;
 }
 
 /** Reads lines of one file on and on; each page starts where the one before ended. */
@@ -41,27 +54,24 @@ export class JsonLines {
   #text = "";
   /** In ASCII text the offset of a character is the offset of its byte. */
   #ascii = true;
+  #utf8 = true;
   /** Bytes of the buffer that were made records of. */
   #used = 0;
   /** Where the buffer begins in the file. */
   #offset: number;
   #row: number;
+  #unfinished: UnfinishedLine | undefined;
 
   constructor(request: LinesRequest) {
     this.#request = request;
     this.#buffer = Buffer.allocUnsafe(request.bufferBytes ?? BUFFER_BYTES);
-    this.#offset = request.after.offset;
-    this.#row = request.after.row;
+    this.#offset = request.offset ?? 0;
+    this.#row = request.row ?? 0;
   }
 
-  /** How far the file was read: everything before was made records of. */
-  get offset(): number {
-    return this.#offset + this.#used;
-  }
-
-  /** How many records were read, those before `after` included. */
-  get row(): number {
-    return this.#row;
+  /** What the last page left unread at the file's end; undefined: nothing. */
+  get unfinished(): UnfinishedLine | undefined {
+    return this.#unfinished;
   }
 
   /** The next records, fewer than `recordsMax` only at the end of what the file holds now. */
@@ -77,44 +87,52 @@ export class JsonLines {
   #takeLines(records: SourceRecord[]): void {
     const { recordsMax } = this.#request;
     while (this.#used < this.#whole && records.length < recordsMax) {
-      const from = this.#used;
+      let from = this.#used;
       const newline = this.#ascii ? this.#text.indexOf("\n", from) : this.#buffer.indexOf(NEWLINE, from);
       const end = newline === -1 || newline > this.#whole ? this.#whole : newline;
-      const line = this.#ascii ? this.#text.slice(from, end) : this.#buffer.toString("utf8", from, end);
       this.#used = Math.min(end + 1, this.#whole);
-      if (isBlank(line)) continue;
-      const position = this.#positions.at(++this.#row, this.#offset + this.#used);
-      const payload = this.#offset === 0 && from === 0 && line.startsWith(BYTE_ORDER_MARK) ? line.slice(1) : line;
+      if (!this.#ascii) from = afterMarks(this.#buffer, from, end);
+      const textEnd = endOfText(this.#buffer, from, end);
+      if (textEnd === from) continue;
+      const position = this.#positions.at(++this.#row, this.#offset + textEnd + 1);
+      const payload = this.#ascii ? this.#text.slice(from, end) : this.#textOrBytes(from, end);
       records.push({ position, itemIdentifier: position, payload });
     }
   }
 
+  #textOrBytes(from: number, end: number): string | Buffer {
+    const line = this.#buffer.subarray(from, end);
+    // Nearly always all the buffer is text.
+    return this.#utf8 || isUtf8(line) ? line.toString("utf8") : Buffer.from(line);
+  }
+
   /** Reads until there is another whole line. @returns false at the end of the file */
   async #fill(): Promise<boolean> {
+    const { bytes } = this.#request;
     this.#dropUsed();
+    this.#unfinished = undefined;
     for (;;) {
       if (this.#filled === this.#buffer.length) this.#grow();
       const room = this.#buffer.length - this.#filled;
-      const { bytesRead } = await this.#request.handle.read(
-        this.#buffer,
-        this.#filled,
-        room,
-        this.#offset + this.#filled,
-      );
+      const bytesRead = await bytes.read(this.#buffer, this.#filled, room, this.#offset + this.#filled);
       const scanned = this.#filled;
       this.#filled += bytesRead;
-      const atEnd = bytesRead === 0;
       // The bytes scanned before hold no newline: they are the beginning of one line.
       const lastNewline = this.#buffer.subarray(scanned, this.#filled).lastIndexOf(NEWLINE);
       if (lastNewline !== -1) this.#whole = scanned + lastNewline + 1;
-      else if (atEnd && this.#request.bounded) this.#whole = this.#filled;
+      else if (bytesRead === 0 && isWholeRecord(this.#buffer.subarray(0, this.#filled))) this.#whole = this.#filled;
       if (this.#whole > 0) {
         const lines = this.#buffer.subarray(0, this.#whole);
         this.#ascii = isAscii(lines);
+        this.#utf8 = this.#ascii || isUtf8(lines);
         this.#text = this.#ascii ? lines.toString("latin1") : "";
         return true;
       }
-      if (atEnd) {
+      if (bytesRead === 0) {
+        const from = afterMarks(this.#buffer, 0, this.#filled);
+        if (endOfText(this.#buffer, from, this.#filled) > from) {
+          this.#unfinished = { row: this.#row + 1, offset: this.#offset };
+        }
         // A line in writing is read again as a whole: its writer may yet take it back.
         this.#filled = 0;
         return false;
@@ -143,24 +161,83 @@ export class JsonLines {
   }
 }
 
-/** The white space of JSON. A line of any other is a record that is no JSON: refused, not passed over. */
-const JSON_BLANK = /^[ \t\r]*$/;
-
-function isBlank(line: string): boolean {
-  return line.length === 0 || (line.charCodeAt(0) <= 32 && JSON_BLANK.test(line));
+/** The white space of JSON, newlines included. A line of any other is a record that is no JSON: refused, not passed over. */
+function isJsonSpace(byte: number | undefined): boolean {
+  return byte === 32 || byte === 13 || byte === 9 || byte === NEWLINE;
 }
 
-/**
- * Why a file can no longer be read after a position, in a clause; undefined when it can. Reads one byte.
- * That the byte before the offset ends a line does not prove that the file is the same; it finds nearly all that are not.
- */
-export async function changedBefore(handle: FileHandle, after: LineEnd, bounded: boolean): Promise<string | undefined> {
-  const { size } = await handle.stat();
-  if (size < after.offset) {
-    return `it was truncated or replaced: it has ${size} bytes, and row ${after.row} had ended at byte ${after.offset}`;
+/** Behind the last byte that is no white space; `from` when there is none. */
+function endOfText(buffer: Buffer, from: number, end: number): number {
+  let textEnd = end;
+  while (textEnd > from && isJsonSpace(buffer[textEnd - 1])) textEnd--;
+  return textEnd;
+}
+
+/** Behind the byte order marks that a line begins with. */
+function afterMarks(buffer: Buffer, from: number, end: number): number {
+  let start = from;
+  while (
+    buffer[start] === BYTE_ORDER_MARK[0] &&
+    end - start >= BYTE_ORDER_MARK.length &&
+    buffer.compare(BYTE_ORDER_MARK, 0, BYTE_ORDER_MARK.length, start, start + BYTE_ORDER_MARK.length) === 0
+  ) {
+    start += BYTE_ORDER_MARK.length;
   }
-  if (after.offset === 0) return undefined;
-  const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, after.offset - 1);
-  if (buffer[0] === NEWLINE || (bounded && after.offset === size)) return undefined;
-  return `it was changed or replaced: row ${after.row} had ended at byte ${after.offset}, and no line ends there now`;
+  return start;
+}
+
+/** Whether a line without its end is one JSON value all the same. Digits may go on: 123 is also the beginning of 12345. */
+function isWholeRecord(line: Buffer): boolean {
+  const from = afterMarks(line, 0, line.length);
+  const text = line.subarray(from, endOfText(line, from, line.length));
+  if (text.length === 0 || !isUtf8(text)) return false;
+  const value = text.toString("utf8").trimStart();
+  if (/^[-\d]/.test(value)) return false;
+  try {
+    JSON.parse(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Where reading goes on after a position, or why it cannot, in a clause. */
+export type LineAfter = { readonly offset: number } | { readonly changed: string };
+
+/**
+ * Looks at the bytes around a position. That a line ends there does not prove that the file is the same; it finds nearly
+ * all that are not. What was appended to a last line that was a record already is the next line: the record stays one.
+ */
+export async function lineAfter(bytes: FileBytes, { row, offset }: LineEnd): Promise<LineAfter> {
+  if (offset === 0) return { offset: 0 };
+  const end = offset - 1;
+  const last = Buffer.alloc(1);
+  if (end === 0 || (await bytes.read(last, 0, 1, end - 1)) === 0) {
+    return {
+      changed: `it was truncated or replaced: it has ${bytes.size} bytes, and row ${row} had ended at byte ${offset}`,
+    };
+  }
+  const changed = {
+    changed: `it was changed or replaced: row ${row} had ended at byte ${offset}, and no line ends there now`,
+  };
+  if (isJsonSpace(last[0])) return changed;
+  const following = Buffer.alloc(1);
+  for (let at = end; ; at++) {
+    if ((await bytes.read(following, 0, 1, at)) === 0 || following[0] === NEWLINE) return { offset: end };
+    if (!isJsonSpace(following[0]) || at - end >= LOOK_BEHIND_BYTES / 2) break;
+  }
+  return (await wasWholeRecord(bytes, end)) ? { offset: end } : changed;
+}
+
+/** Whether what stands on the line before `end` is a record that needs no line's end. */
+async function wasWholeRecord(bytes: FileBytes, end: number): Promise<boolean> {
+  const from = Math.max(0, end - LOOK_BEHIND_BYTES / 2);
+  const before = Buffer.alloc(end - from);
+  for (let filled = 0; filled < before.length; ) {
+    const bytesRead = await bytes.read(before, filled, before.length - filled, from + filled);
+    if (bytesRead === 0) return false;
+    filled += bytesRead;
+  }
+  const newline = before.lastIndexOf(NEWLINE);
+  return (newline !== -1 || from === 0) && isWholeRecord(before.subarray(newline + 1));
 }

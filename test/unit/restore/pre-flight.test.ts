@@ -179,17 +179,39 @@ describe("pre-flight", () => {
     await expectRefused(world, 3, /split uuu again from its beginning/);
   });
 
-  it("asks nothing of a split that had ended at the cut", async () => {
+  it("asks nothing of a split that had ended at the cut, and everything of one that was read on since", async () => {
     const world = await threeCheckpoints();
-    await world.editManifest(1, (manifest) => {
-      for (const split of manifest.functions[0]?.splits ?? [])
-        if (split.split === "tt") Object.assign(split, { ended: true });
-    });
+    for (const n of [1, 3]) {
+      await world.editManifest(n, (manifest) => {
+        for (const split of manifest.functions[0]?.splits ?? [])
+          if (split.split === "tt") Object.assign(split, { ended: true });
+      });
+    }
     const split = world.source.splits.get("tt");
     if (split !== undefined) split.trimmedTo = 12;
-    expect(await requestRestore(world.resources(), { checkpoint: 1, dryRun: true })).toMatchObject({
+    expect(await requestRestore(world.resources(), { checkpoint: 3, dryRun: true })).toMatchObject({
       outcome: "would-restore",
     });
+    await expectRefused(world, 1, /function log cannot read split tt again after 000003/);
+  });
+
+  it("asks each source for what was read after the cut, up to where it was tried or a replay is to end", async () => {
+    const world = await threeCheckpoints();
+    const asked: unknown[] = [];
+    const { missingAfter } = world.source.reader;
+    const reader = {
+      ...world.source.reader,
+      missingAfter: async (request: Parameters<typeof missingAfter>[0]) => {
+        asked.push([request.split, request.after, request.to]);
+        return missingAfter(request);
+      },
+    };
+    Object.assign(world.source, { reader });
+    await requestRestore(world.resources(), { checkpoint: 1, dryRun: true });
+    expect(asked).toEqual([
+      ["s", "000003", "000009"],
+      ["tt", "000003", "000009"],
+    ]);
   });
 
   it("refuses state of a newer version than the code's", async () => {

@@ -1,6 +1,7 @@
 import { appendFile, copyFile, mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../../shared/environment.ts";
 import { rowOfPosition } from "../../../shared/source/file/file-position.ts";
@@ -17,8 +18,8 @@ afterEach(() => rm(folder, { recursive: true }));
 const at = (name: string) => path.join(folder, name);
 const open = (follow = false): Promise<Source> =>
   openFileSource({ pattern: ".", baseFolder: folder, follow, clock: systemClock });
-const missing = (source: Source, split: string, after: string) =>
-  source.reader.missingAfter({ split, after, freshAtMs: 0, nowMs: 0 });
+const missing = (source: Source, split: string, after: string, to?: string) =>
+  source.reader.missingAfter({ split, after, ...(to === undefined ? {} : { to }), freshAtMs: 0, nowMs: 0 });
 
 async function pagesOf(source: Source, split: string, after = "", pageRecords = 100): Promise<ReadPage[]> {
   const pages: ReadPage[] = [];
@@ -31,21 +32,55 @@ async function recordsOf(source: Source, split: string, after = ""): Promise<Sou
 }
 
 describe("a file of JSON lines", () => {
-  test("without a last newline ends with that record when bounded, and waits for the newline when tailed", async () => {
-    await writeFile(at("a.jsonl"), "1\n2");
-    expect((await recordsOf(await open(), "a.jsonl")).map((record) => record.payload)).toEqual(["1", "2"]);
-    const tailed = await open(true);
-    const [first] = await recordsOf(tailed, "a.jsonl");
-    expect(await tailed.reader.look("a.jsonl", first?.position ?? "")).toEqual({ holdsRecords: false, ended: false });
-    await appendFile(at("a.jsonl"), "2\n");
-    expect((await recordsOf(tailed, "a.jsonl", first?.position)).map((record) => record.payload)).toEqual(["22"]);
+  test.each([false, true])(
+    "that ends in an unfinished line has not ended, says so, and goes on there once it is finished (tailed: %j)",
+    async (tails) => {
+      await writeFile(at("a.jsonl"), '{"n":1}\n{"n":2');
+      const source = await open(tails);
+      const pages = await pagesOf(source, "a.jsonl");
+      expect(pages).toEqual([
+        {
+          records: [expect.objectContaining({ payload: '{"n":1}' })],
+          caughtUp: true,
+          ended: false,
+          unfinished: expect.stringMatching(/a\.jsonl ends in an unfinished line: record 2, which begins at byte 8/),
+        },
+      ]);
+      const after = pages[0]?.records[0]?.position ?? "";
+      expect(await source.reader.look("a.jsonl", after)).toEqual({ holdsRecords: false, ended: false });
+      await appendFile(at("a.jsonl"), "2}\n");
+      expect(await source.reader.look("a.jsonl", after)).toEqual({ holdsRecords: true, ended: false });
+      const rest = await recordsOf(source, "a.jsonl", after);
+      expect(rest.map(({ payload }) => payload)).toEqual(['{"n":22}']);
+      expect(await source.reader.look("a.jsonl", rest[0]?.position ?? "")).toEqual({
+        holdsRecords: false,
+        ended: !tails,
+      });
+    },
+  );
+
+  test("that has ended goes on with what is appended", async () => {
+    await writeFile(at("a.jsonl"), '{"n":1}');
+    const source = await open();
+    const after = (await recordsOf(source, "a.jsonl")).at(-1)?.position ?? "";
+    expect(await source.reader.look("a.jsonl", after)).toEqual({ holdsRecords: false, ended: true });
+    await appendFile(at("a.jsonl"), '\n{"n":2}');
+    expect(await source.reader.look("a.jsonl", after)).toEqual({ holdsRecords: true, ended: false });
+    expect((await recordsOf(source, "a.jsonl", after)).map(({ payload }) => payload)).toEqual(['{"n":2}']);
+    expect(await missing(source, "a.jsonl", after)).toBeUndefined();
   });
 
-  test("whose last record had no newline is refused when it is tailed from there: what follows would be half a line", async () => {
-    await writeFile(at("a.jsonl"), "1\n2");
-    const after = (await recordsOf(await open(), "a.jsonl")).at(-1)?.position ?? "";
-    expect(await missing(await open(), "a.jsonl", after)).toBeUndefined();
-    expect(await missing(await open(true), "a.jsonl", after)).toContain("no line ends there");
+  test("that is tailed says an unfinished line once, when nobody has finished it for a while", async () => {
+    await writeFile(at("a.jsonl"), '{"n":1}\n{"n":2');
+    const abort = new AbortController();
+    const said: unknown[] = [];
+    const { reader } = await open(true);
+    const startedAtMs = Date.now();
+    setTimeout(() => abort.abort(), 3_500);
+    const request = { split: "a.jsonl", after: "", pageRecords: 10, follow: true, signal: abort.signal };
+    for await (const { unfinished } of reader.read(request)) if (unfinished !== undefined) said.push(Date.now());
+    expect(said).toHaveLength(1);
+    expect((said[0] as number) - startedAtMs).toBeGreaterThan(1_900);
   });
 
   test("whose half-written line is taken back while it is tailed gives the line that was written instead", async () => {
@@ -90,6 +125,35 @@ describe("a file of JSON lines", () => {
     await expect(source.reader.look("a.jsonl", after)).rejects.toMatchObject(refusal);
     await expect(source.reader.holdsAny("a.jsonl", { after, to: "9" })).rejects.toMatchObject(refusal);
     expect(await missing(source, "a.jsonl", after)).toMatch(message);
+  });
+
+  test.each([
+    ["was cut between the cut and what was read", '{"n":1}\n{"n":2}\n', /row 3 had ended at byte 24.*read up to row 2/],
+    ["was cut within a line", '{"n":1}\n{"n":2}\n{"n":', /read up to row 2/],
+    ["lost a line, and grew", '{"n":1}\n{"n":33}\n{"n":4}\n{"n":5}\n', /row 3 had ended/],
+    ["has the same lines as one", '{"n":1}\n{"n":2,"a":\n"n":3}\n', /row 3 had ended/],
+    ["has one line more before", '{"n":1}\n1\n"n":2}\n{"n":3}\n', /row 3 had ended/],
+    ["was emptied", "", /truncated or replaced/],
+  ])("that %s lacks what a replay would read", async (_case, text, message) => {
+    for (const packed of [false, true]) {
+      const write = (content: string) => writeFile(at("a.jsonl"), packed ? gzipSync(content) : content);
+      await write('{"n":1}\n{"n":2}\n{"n":3}\n{"n":4}\n');
+      const source = await open();
+      const [first, , third] = (await recordsOf(source, "a.jsonl")).map(({ position }) => position);
+      expect(await missing(source, "a.jsonl", first as string, third)).toBeUndefined();
+      await write(text);
+      expect(await missing(source, "a.jsonl", first as string, third)).toMatch(message);
+    }
+  });
+
+  test("that a replay cannot read through is missing for the reason that the replay would give", async () => {
+    const packed = gzipSync('{"n":1}\n'.repeat(1000));
+    await writeFile(at("a.jsonl"), packed);
+    const source = await open();
+    const to = (await recordsOf(source, "a.jsonl")).at(-1)?.position;
+    await writeFile(at("a.jsonl"), packed.subarray(0, -9));
+    expect(await missing(source, "a.jsonl", "", to)).toMatch(/its gzip data breaks off at byte \d+/);
+    await expect(recordsOf(source, "a.jsonl")).rejects.toThrow(/its gzip data breaks off/);
   });
 
   test("that is gone is missing, and an error to read", async () => {
@@ -206,5 +270,6 @@ describe("a Parquet file", () => {
     await expect(source.reader.look("a.parquet", "000000000005")).rejects.toThrow(/it has 4 rows/);
     expect(await missing(source, "a.parquet", "000000000005")).toContain("it has 4 rows");
     expect(await missing(source, "a.parquet", "000000000004")).toBeUndefined();
+    expect(await missing(source, "a.parquet", "000000000004", "000000000005")).toContain("it has 4 rows");
   });
 });

@@ -69,7 +69,6 @@ describe("the splits of a binding", () => {
 
   test.each([
     ["a kind that cannot be read", "notes.txt", /notes\.txt is of a kind that cannot be read/],
-    ["a glob that takes in another kind", "*", /notes\.txt is of a kind that cannot be read/],
     ["a folder that does not exist", "none/*.jsonl", /cannot be listed/],
     ["a path that does not exist", "none.jsonl", /There is no file or folder/],
     ["two stars", "**/*.jsonl", /"\*\*", which is not supported/],

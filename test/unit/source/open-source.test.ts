@@ -9,7 +9,7 @@ import { openSource } from "../../../shared/source/open-source.ts";
 let baseFolder: string;
 beforeAll(async () => {
   baseFolder = await mkdtemp(path.join(tmpdir(), "tidemark-open-"));
-  await writeFile(path.join(baseFolder, "a.jsonl"), "1");
+  await writeFile(path.join(baseFolder, "a.jsonl"), '{"n":1}');
 });
 afterAll(() => rm(baseFolder, { recursive: true }));
 
@@ -26,9 +26,11 @@ describe("openSource", () => {
     expect(await reader.look("a.jsonl", "")).toEqual({ holdsRecords: true, ended: false });
   });
 
-  test("follow: tails files, so that a line without a newline is none yet", async () => {
+  test("follow: tails files, which are never ended", async () => {
     const { reader } = await open("follow:a.jsonl");
-    expect(await reader.look("a.jsonl", "")).toEqual({ holdsRecords: false, ended: false });
+    const after = "000000000001-0000000000000008";
+    expect(await reader.look("a.jsonl", after)).toEqual({ holdsRecords: false, ended: false });
+    expect(await (await open("a.jsonl")).reader.look("a.jsonl", after)).toEqual({ holdsRecords: false, ended: true });
   });
 
   test("kinesis: opens a stream with the client it is given, calling nothing", async () => {
