@@ -192,11 +192,11 @@ export async function pinCheckpoint(store: ControlStore, token: string, n: numbe
   );
 }
 
-const isRequested = (token: string): Condition => ({
-  attribute: path("requested", "token"),
-  is: "=",
-  to: value(token),
-});
+/** It stands, and no check has refused it: of two coordinators that check it one may find what the other has not. */
+const isRequested = (token: string): Condition[] => [
+  { attribute: path("requested", "token"), is: "=", to: value(token) },
+  { missing: path("requested", "refused") },
+];
 
 export async function unpinCheckpoint(store: ControlStore, token: string): Promise<void> {
   await write(store, { conditions: [], remove: [path("pins", token)] });
@@ -205,7 +205,8 @@ export async function unpinCheckpoint(store: ControlStore, token: string): Promi
 /**
  * Begins a restore: control is REPLAYING from here on. Refused when a checkpoint is open, or when another restore
  * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one), or when retention has
- * decided to delete the checkpoint. A restore that was `requested` is refused too once another has taken its place.
+ * decided to delete the checkpoint. A restore that was `requested` is refused too once another has taken its place, or a
+ * check has refused it.
  */
 export function recordRestore(
   store: ControlStore,
@@ -218,7 +219,7 @@ export function recordRestore(
       noCheckpointOpen,
       // A restore that finished meanwhile took every pin with it.
       { missing: path("deleting", step.plan.checkpoint) },
-      ...(step.requested === true ? [isRequested(step.plan.token)] : []),
+      ...(step.requested === true ? isRequested(step.plan.token) : []),
     ],
     set: [
       [path("phase"), value("REPLAYING")],

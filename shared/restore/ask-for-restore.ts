@@ -7,7 +7,7 @@
  * - Of several requests the one that stands on control is done: each takes the place of what it has read. One that asks
  *   for what is asked for, or under way, already changes nothing.
  * - A request is recorded as a restore only while it stands ◆, in the very write that takes it off control: of two
- *   coordinators that have checked it one records it, and one that was replaced meanwhile never begins.
+ *   coordinators that have checked it one records it, and one that was replaced or refused meanwhile never begins.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { AppResources } from "../app/app-resources.ts";

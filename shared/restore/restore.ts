@@ -127,7 +127,7 @@ export interface CheckedRestore {
   readonly requested?: boolean;
 }
 
-/** Records a restore on control, whose checkpoint is pinned under its token. @returns `superseded` when a request is gone */
+/** Records a restore on control, whose checkpoint is pinned under its token. @returns `superseded` when a request is gone or refused */
 export async function recordChecked(resources: AppResources, restore: CheckedRestore): Promise<RestoreReport> {
   const { checkpoint, token, checked, hold, requested = false } = restore;
   const { app, clock, control: store, observe, storage } = resources;
@@ -135,7 +135,8 @@ export async function recordChecked(resources: AppResources, restore: CheckedRes
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const control = await ensureControl(store, app.checkpointing.mode);
     const recorded = control.restore?.token === token;
-    if (!recorded && requested && control.requested?.token !== token) return { outcome: "superseded", checkpoint };
+    const stands = control.requested?.token === token && control.requested.refused === undefined;
+    if (!recorded && requested && !stands) return { outcome: "superseded", checkpoint };
     const wanted = { checkpoint, functions: checked.functions, ...(hold && { hold }) };
     const sameRestore = recorded || requested ? undefined : await planUnderWay(store, control, wanted);
     if (sameRestore !== undefined) return underWay(sameRestore);

@@ -43,6 +43,14 @@ export const restoreMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "refused-request-recorded",
+    breaks: "a restore that was asked for is recorded though a check has refused it",
+    rule: "◆ only while `requested` is still that token, and no check has refused it",
+    world: "suite",
+    suite: "test/protocol/requested-restores.test.ts",
+    edits: [inFile("shared/control/control-steps.ts", '{ missing: path("requested", "refused") },', "")],
+  },
+  {
     name: "load-overwrites",
     breaks: "a load writes over what is in the generation already",
     rule: "Load every part into generation `target` with PutItem `attribute_not_exists` ◆",

@@ -57,7 +57,7 @@ export const suiteMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/control/control-steps.ts",
-        "...(step.requested === true ? [isRequested(step.plan.token)] : []),",
+        "...(step.requested === true ? isRequested(step.plan.token) : []),",
         "",
       ),
     ],

@@ -111,6 +111,7 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["requested-restores", "crash between any two calls of a restore that is asked for"],
     ["requested-restores", "takes the place of another that is still being checked"],
     ["requested-restores", "is refused with its reason"],
+    ["requested-restores", "is not begun by a coordinator that had found nothing wrong"],
   ],
   "a restore that is held": [
     ["held-restores", "a held restore that goes wrong at any call"],

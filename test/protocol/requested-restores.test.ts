@@ -5,7 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { path, value } from "../../shared/control/conditional-write.ts";
 import { CONTROL_KEY } from "../../shared/control/item-keys.ts";
-import { checkedParts } from "../../shared/restore/check-parts.ts";
+import { checkedParts, forgetChecks } from "../../shared/restore/check-parts.ts";
 import { restoreStatus } from "../../shared/restore/status.ts";
 import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { everyCall, settled } from "../support/every-call.ts";
@@ -129,6 +129,27 @@ describe("a restore that is asked for", () => {
     expect({ phase, pins, maxGen }).toEqual({ phase: "RUNNING", pins: {}, maxGen: 1 });
     expect(requested?.refused).toMatchObject({ kind: "choose-another-checkpoint" });
     expect(world.mappings.turns).toEqual([]);
+    await world.drain();
+    await expectExactlyOnce(world);
+  });
+
+  it("is not begun by a coordinator that had found nothing wrong, once another has refused it", async () => {
+    const world = await setup();
+    await world.ask({ checkpoint: 1 });
+    const slow = world.start();
+    const gate = slow.pauseAt(({ step }) => step === "record restore");
+    const stalled = world.runCoordinator({ process: slow, mappings: world.mappings });
+    await gate.reached;
+    const before = await world.control();
+    // What the first has checked is forgotten, as by one that was a moment slower: the second reads the altered part.
+    await alterParts(world, 1);
+    await forgetChecks(world.stores.control, before.requested?.token ?? "");
+    await world.runCoordinator({ mappings: world.mappings });
+    expect((await world.control()).requested?.refused).toMatchObject({ kind: "choose-another-checkpoint" });
+    gate.release();
+    await stalled;
+    const { phase, pins, maxGen, restore } = await world.control();
+    expect({ phase, pins, maxGen, restore }).toEqual({ phase: "RUNNING", pins: {}, maxGen: 1, restore: undefined });
     await world.drain();
     await expectExactlyOnce(world);
   });

@@ -15,9 +15,10 @@ import { DynamoDBStateBackend } from "../../shared/state/dynamodb/dynamodb-state
 import { STATE_KEY_SCHEMA } from "../../shared/state/dynamodb/state-table.ts";
 import { S3CheckpointStorage } from "../../shared/storage/s3/s3-storage.ts";
 import { CONTROL_TABLE, CommandWatch, WATCHED_BRANCHES, WatchedControl } from "./command-watch.ts";
+import type { ControlStep } from "./control-step.ts";
 import type { Process } from "./process.ts";
 import { FUNCTION } from "./recording-function.ts";
-import type { Method } from "./scheduler.ts";
+import type { Call, Method } from "./scheduler.ts";
 import { Violation } from "./violation.ts";
 import { MemoryDynamoDB } from "./wires/dynamodb/memory-dynamodb.ts";
 import type { Leeway } from "./wires/dynamodb/request-parts.ts";
@@ -73,6 +74,10 @@ export class AdapterStores implements WorldStores {
       async (command) => this.#s3.answer(command),
       STILL,
     );
+  }
+
+  stepOf({ first }: Call): ControlStep | undefined {
+    return this.#watch.stepOf(first as object);
   }
 
   open(process: Process, surroundings: Surroundings): Stores {

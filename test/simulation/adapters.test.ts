@@ -31,6 +31,7 @@ it("a command that the services do not know breaks the history, whatever the ada
       const stores = new AdapterStores(surroundings);
       return {
         truth: stores.truth,
+        stepOf: (call) => stores.stepOf(call),
         open: (process, around) => {
           const opened = stores.open(process, around);
           const get = opened.state.load.bind(opened.state);

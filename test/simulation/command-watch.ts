@@ -13,6 +13,7 @@ import type { ConditionalWrite } from "../../shared/control/conditional-write.ts
 import type { ControlAttributes, ControlStore, ItemKey, UpdateAnswer } from "../../shared/control/control-store.ts";
 import { type AttributeMap, fromAttributeMap } from "../../shared/json/attribute-value.ts";
 import { fromBeforeAttributes, fromItem } from "../../shared/state/dynamodb/state-item-attributes.ts";
+import { type ControlStep, controlStepOf } from "./control-step.ts";
 import type { Coverage } from "./coverage.ts";
 import { FUNCTION } from "./recording-function.ts";
 import type { MemoryDynamoDB } from "./wires/dynamodb/memory-dynamodb.ts";
@@ -58,6 +59,11 @@ export class CommandWatch {
     } finally {
       this.#sending = undefined;
     }
+  }
+
+  stepOf(command: object): ControlStep | undefined {
+    const update = this.#updates.get(command);
+    return update && controlStepOf(update.key, update.write);
   }
 
   sent(command: object): void {

@@ -43,9 +43,8 @@ export class Coordinators implements Part {
 
   /** A restore or a checkpoint that was left where it was, and that a run of a coordinator gets on with. */
   get areOwed(): boolean {
-    const { known, isHeld } = this.#scene.monitor;
-    if (known?.requested !== undefined && known.requested.refused === undefined) return true;
-    return (known?.phase === "REPLAYING" && !isHeld) || known?.checkpoint?.settled === false;
+    const { isAsked, isHeld, known } = this.#scene.monitor;
+    return isAsked || (known?.phase === "REPLAYING" && !isHeld) || known?.checkpoint?.settled === false;
   }
 
   begin(): boolean {

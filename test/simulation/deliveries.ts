@@ -18,10 +18,7 @@ interface Delivery {
 }
 
 export class Deliveries implements Part {
-  readonly turns: readonly Turn[] = [
-    { weight: 9, begin: () => this.#deliverSome() },
-    { weight: 2, begin: () => this.#duplicate() },
-  ];
+  readonly turns: readonly Turn[];
   readonly duties: readonly Duty[] = [() => this.#deliverRedriven(), () => this.deliverAll(), () => this.#areBehind];
   readonly #all: Delivery[] = [];
   readonly #scene: Scene;
@@ -34,6 +31,15 @@ export class Deliveries implements Part {
     this.#scene = scene;
     this.#invocations = invocations;
     this.#mapping = mapping;
+    this.turns = [
+      { weight: 9, begin: () => this.#deliverSome() },
+      { weight: 2, begin: () => this.#duplicate() },
+      {
+        weight: scene.setup.deployment?.deliversAllTheSame === true ? 1 : 0,
+        begin: () => this.#deliverSome(),
+        reaction: () => (this.#mapping?.delivers === false ? 0.05 : 0),
+      },
+    ];
     if (mapping !== undefined) mapping.startedAgain = () => this.#startAgain();
     this.#duplicatesLeft = scene.setup.duplicates;
     for (let mapping = 0; mapping < scene.setup.mappings; mapping += 1) {
@@ -88,10 +94,10 @@ export class Deliveries implements Part {
 
   /** Also where it was disabled by hand: somebody else delivers then. */
   #isOff(mapping: number): boolean {
-    const { choices, coverage, faultless, setup } = this.#scene;
+    const { coverage, faultless, setup } = this.#scene;
     if (mapping > 0 || this.#mapping === undefined || this.#mapping.delivers) return false;
     if (setup.deployment?.offByHand === true) return false;
-    if (faultless || !choices.chance(0.2)) return true;
+    if (faultless || setup.deployment?.deliversAllTheSame !== true) return true;
     coverage.hit("a mapping that is off delivers all the same");
     return false;
   }

@@ -5,6 +5,7 @@
  * the faults stop, what is still on its way arrives, and all must come to its end: every event folded once, a
  * checkpoint complete, a restore of it the same.
  */
+import { CARRIER_MS_MAX } from "../../shared/restore/turn-mappings.ts";
 import { Coordinators } from "./coordinators.ts";
 import { Deliveries } from "./deliveries.ts";
 import { Fleet } from "./fleet.ts";
@@ -74,10 +75,11 @@ export class History {
 
   /** @throws Violation */
   async run(): Promise<void> {
-    const { choices, monitor, scheduler, setup } = this.scene;
+    const { choices, monitor, scheduler, setup, stores } = this.scene;
     if (setup.headStart) await this.#headStart();
     scheduler.treatment = setup.treatment;
     scheduler.faultsLeft = setup.faultsMax;
+    if (setup.stallsAt !== undefined) scheduler.stallsAt = (call) => stores.stepOf(call) === setup.stallsAt;
     await scheduler.run(() => this.#anything());
     await this.#settleDown({ checkpoint: setup.lastCheckpoint });
     await this.#judgeAll();
@@ -113,6 +115,10 @@ export class History {
     await toRest();
     this.#coordinators.start({ ask: true, savepoint: false, seconds: 40, pollMs: 1_000 });
     await toRest();
+    if (this.scene.setup.deployment?.restoredBefore !== true || this.scene.monitor.completed === 0) return;
+    this.#restores.start({}, { carriedOn: true });
+    await toRest();
+    this.scene.nowMs += CARRIER_MS_MAX;
   }
 
   /** A turn of the while of everything at once. */
@@ -124,6 +130,7 @@ export class History {
       if (this.#turns.left > 0) this.#turns.begin();
       return !this.scene.isIdle || this.#turns.left > 0;
     }
+    if (this.#turns.react()) return true;
     if (this.#turns.left > 0 && (this.scene.isIdle || choices.chance(setup.eagerness))) {
       this.#turns.begin();
       return true;
@@ -161,6 +168,7 @@ export class History {
     const { coverage, scheduler, setup, tell } = scene;
     scheduler.treatment = { ...setup.treatment, faultiness: 0, faults: [], stalling: 0 };
     scheduler.faultsLeft = 0;
+    scheduler.stallsAt = undefined;
     tell?.("the faults stop");
     scene.faultless = true;
     await this.#restores.repair();

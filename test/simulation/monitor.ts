@@ -213,6 +213,12 @@ export class Monitor implements Watcher {
     return false;
   }
 
+  /** A restore is asked for, and neither recorded nor refused. */
+  get isAsked(): boolean {
+    const { requested } = this.known ?? {};
+    return requested !== undefined && requested.refused === undefined;
+  }
+
   /** A restore stays where it is to be held, and was not told to go on. */
   get isHeld(): boolean {
     const { phase, restore } = this.known ?? {};

@@ -46,11 +46,16 @@ export class Restores implements Part {
         begin: () => this.#begin() || this.#coordinators.begin(),
         urgency: () => (this.#restoresLeft > 0 && monitor.completed > 0 ? 0.25 : 0),
       },
-      { weight: holds > 0 ? 1 : 0, begin: () => this.#goOn(), urgency: () => (monitor.isHeld ? 0.3 : 0) },
+      {
+        weight: restores > 1 && scene.setup.deployment !== undefined ? 1 : 0,
+        begin: () => this.#begin(),
+        reaction: () => (this.#restoresLeft > 0 && monitor.isAsked ? 0.15 : 0),
+      },
+      { weight: holds > 0 ? 1 : 0, begin: () => this.#goOn(), reaction: () => (monitor.isHeld ? 0.1 : 0) },
       {
         weight: alterations > 0 ? 1 : 0,
         begin: () => this.#alter(),
-        urgency: () => (this.#alterationsLeft > 0 && this.#readsParts !== undefined ? 0.3 : 0),
+        reaction: () => (this.#alterationsLeft > 0 && this.#readsParts !== undefined ? 0.1 : 0),
       },
     ];
   }
@@ -63,8 +68,7 @@ export class Restores implements Part {
     const { coverage, monitor, setup } = this.#scene;
     const deployed = setup.deployment !== undefined;
     coverage.hit("a restore is asked for");
-    if (monitor.known?.requested !== undefined && monitor.known.requested.refused === undefined)
-      coverage.hit("a restore is asked for in the place of another");
+    if (monitor.isAsked) coverage.hit("a restore is asked for in the place of another");
     if (choice.until !== undefined)
       coverage.hit(choice.until.positions === undefined ? "a hold at a time" : "a hold at positions");
     const before = monitor.known?.maxGen ?? 0;
@@ -108,17 +112,32 @@ export class Restores implements Part {
     const alone = choices.chance(0.4);
     const until = this.#holdsLeft > 0 && choices.chance(0.7) ? this.#hold(checkpoint) : undefined;
     if (until !== undefined) this.#holdsLeft -= 1;
-    this.start({ ...(checkpoint === undefined ? {} : { checkpoint }), ...(until && { until }) }, { carriedOn: !alone });
+    // A request that differs takes the place of another.
+    const differs = this.#scene.setup.deployment !== undefined && choices.chance(0.3);
+    this.start(
+      {
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+        ...(until && { until }),
+        ...(differs ? { allowNonRestoredState: true } : {}),
+      },
+      { carriedOn: !alone },
+    );
     return true;
   }
 
   /** Where a record arrived or just before that, now, or at a record. Not all of them can be: those are refused. */
   #hold(checkpoint: number | undefined): RestoreHold {
-    const { choices, monitor, nowMs, source } = this.#scene;
+    const { choices, coverage, monitor, nowMs, source } = this.#scene;
     const splits = [...source.splits.values()];
     if (choices.chance(0.3)) {
       const { split, arrived } = splits[choices.below(splits.length)] ?? { split: "s", arrived: 0 };
       return { positions: { [FUNCTION]: { [split]: at(choices.below(arrived + 1)) } } };
+    }
+    const unread = splits.find((split) => split.late && split.arrived === 0);
+    if (unread !== undefined && choices.chance(0.5) && source.arrive(unread, nowMs)) {
+      coverage.hit("a split that nobody has read has records from before a hold");
+      this.#scene.nowMs += 1;
+      return { arrivedByMs: nowMs };
     }
     const completedAtMs = monitor.completedAtMs(checkpoint ?? monitor.latest ?? 0) ?? nowMs;
     const arrivals = splits.flatMap(({ arrivedAtMs }) => arrivedAtMs).filter((ms) => ms > completedAtMs);
@@ -141,8 +160,9 @@ export class Restores implements Part {
 
   /** The checkpoint whose parts are being checked or loaded, or soon will be. */
   get #readsParts(): number | undefined {
-    const { requested, restore, gen = 0 } = this.#scene.monitor.known ?? {};
-    if (requested !== undefined && requested.refused === undefined) return requested.checkpoint;
+    const { isAsked, known } = this.#scene.monitor;
+    const { requested, restore, gen = 0 } = known ?? {};
+    if (isAsked) return requested?.checkpoint;
     return restore !== undefined && restore.target > gen ? restore.checkpoint : undefined;
   }
 
@@ -169,7 +189,7 @@ export class Restores implements Part {
           process,
           ALTER,
           async () => {
-            if (!monitor.parts.has(path)) return;
+            if (!monitor.parts.has(path) || this.#scene.faultless) return;
             coverage.hit("a part is altered");
             this.#altered.set(path, whole);
             await stores.truth.storage.write(path, once(altered));
@@ -195,11 +215,11 @@ export class Restores implements Part {
 
   /** A load that met an altered part can only be begun afresh, by asking for it again. */
   #askAgain(): boolean {
-    const { known, damaged } = this.#scene.monitor;
+    const { known, damaged, isAsked } = this.#scene.monitor;
     const plan = known?.phase === "REPLAYING" ? known.restore : undefined;
     if (plan === undefined || known === undefined || known.gen >= plan.target || !damaged.has(plan.target))
       return false;
-    if (known.requested !== undefined && known.requested.refused === undefined) return true;
+    if (isAsked) return true;
     this.#scene.coverage.hit("a restore begins afresh after its load met an altered part");
     this.start({ checkpoint: plan.checkpoint }, { carriedOn: false });
     return true;

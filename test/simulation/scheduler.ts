@@ -95,6 +95,8 @@ export class Scheduler {
   readonly late: Call[] = [];
   treatment: Treatment = CALM;
   faultsLeft = 0;
+  /** The process whose call this is stalls before it: once. */
+  stallsAt: ((call: Call) => boolean) | undefined;
   steps = 0;
   /** Why the history cannot go on: seen at the next turn, whoever swallows it. */
   broken: unknown;
@@ -156,6 +158,12 @@ export class Scheduler {
   step(): boolean {
     const call = this.#choose();
     if (call === undefined) return false;
+    if (this.stallsAt?.(call) === true) {
+      this.stallsAt = undefined;
+      this.waiting.push(call);
+      this.#stall(call.process);
+      return true;
+    }
     this.carryOut(call, this.#fault(call));
     return true;
   }
@@ -198,11 +206,7 @@ export class Scheduler {
     }
     if (able === 0) return undefined;
     if (stalling > 0 && able > 1 && same >= 0 && choices.chance(stalling)) {
-      const { process } = this.waiting[same] as Call;
-      process.stalled = true;
-      this.#options.coverage.hit("a process stalls");
-      this.#options.tell?.(`${process.name} stalls`);
-      process.forsake();
+      this.#stall((this.waiting[same] as Call).process);
       return this.#choose();
     }
     if (same >= 0 && !(able > 1 && choices.chance(switching))) return this.take(same);
@@ -213,6 +217,13 @@ export class Scheduler {
       nth -= 1;
     }
     return undefined;
+  }
+
+  #stall(process: Process): void {
+    process.stalled = true;
+    this.#options.coverage.hit("a process stalls");
+    this.#options.tell?.(`${process.name} stalls`);
+    process.forsake();
   }
 
   /** Takes a call out of `waiting`. */

@@ -6,6 +6,7 @@
  * many small histories are played in the time of a large one. The others are as large as it takes for the rest.
  */
 import type { Choices } from "./choices.ts";
+import type { ControlStep } from "./control-step.ts";
 import { FAULTS, type Fault, type Treatment } from "./scheduler.ts";
 
 export interface SplitPlan {
@@ -16,6 +17,8 @@ export interface SplitPlan {
   readonly parents: readonly string[];
   /** Events that are there at the start; the others arrive one by one. */
   readonly early: number;
+  /** The source lists it once it has an event, so that a checkpoint may not know it. @default false - from the start */
+  readonly late?: boolean;
 }
 
 /** What a deployment has besides what an embedded engine has. */
@@ -26,8 +29,12 @@ export interface Deployment {
   readonly offByHand: boolean;
   /** How long the mapping takes to be enabled or disabled. */
   readonly settlingMs: number;
+  /** Batches come of the mapping also while it is off. */
+  readonly deliversAllTheSame: boolean;
   /** A mapping that is enabled again begins at an older point. */
   readonly startsOver: boolean;
+  /** Something was restored before, so long ago that what it owed its mapping may be forgotten any moment. */
+  readonly restoredBefore: boolean;
   /** So long that what a restore owed its mapping is forgotten. */
   readonly lasts: boolean;
 }
@@ -85,8 +92,34 @@ export interface Setup {
   /** How often something new begins instead of a call being let through. */
   readonly eagerness: number;
   readonly faultsMax: number;
+  /** Who is about to write this first stalls just before it: there is little time for it to happen by itself. */
+  readonly stallsAt?: ControlStep;
   readonly treatment: Treatment;
 }
+
+/** Steps before which little time passes, and after whose reads much may change. */
+const STALLS_AT: readonly ControlStep[] = [
+  "trigger",
+  "plan snapshot",
+  "record outcome",
+  "announce deletions",
+  "settle",
+  "ask for barrier",
+  "move idle split",
+  "resolve",
+  "birth",
+  "end",
+  "ask for restore",
+  "refuse restore",
+  "record restore",
+  "flip control",
+  "flip split",
+  "run split",
+  "hold restore",
+  "finish restore",
+  "owe mapping",
+  "forget mappings",
+];
 
 export type Action = "deliver" | "coordinate" | "restore";
 
@@ -123,11 +156,13 @@ export function drawSetup(choices: Choices): Setup {
   const splits: SplitPlan[] = [];
   for (let index = 0; index < count; index += 1) {
     const length = (index === 0 ? 2 : 1) + choices.below(large ? 4 : 3);
+    const late = index > 0 && sometimes(0.15);
     splits.push({
       split: "stu"[index] as string,
       letters: letters(length),
       parents: resharding && index > 0 ? ["s"] : [],
-      early: length - choices.below(length + 1),
+      early: late ? 0 : length - choices.below(length + 1),
+      ...(late ? { late } : {}),
     });
   }
   const ids = splits.flatMap(({ split, letters }) => [...letters].map((_, index) => `${split}${index + 1}`));
@@ -174,8 +209,8 @@ export function drawSetup(choices: Choices): Setup {
     jumpsMs: [...minutes, ...halfHours, ...hours, ...days],
     clears,
     checkpoints: batchesOnly ? 0 : forgets ? 3 : one(1, 1, 2, 3),
-    restores: deployment !== undefined && restores > 0 ? restores + choices.below(2) : restores,
-    holds: restores > 0 && sometimes(0.2) ? 1 : 0,
+    restores: deployment !== undefined && restores > 0 ? restores + choices.below(3) : restores,
+    holds: restores > 0 && sometimes(0.25) ? 1 : 0,
     alterations: deployment !== undefined && restores > 0 && sometimes(0.15) ? 1 : 0,
     statePageItems: one(2, 1),
     ...(sometimes(0.3) ? { partItemsMax: 1 } : {}),
@@ -186,6 +221,9 @@ export function drawSetup(choices: Choices): Setup {
     kills: sometimes(0.4) ? 1 + choices.below(2) : 0,
     actions: 3 + choices.below(long ? 10 : 7),
     eagerness: one(0.2, 0.4, 0.8),
+    ...(sometimes(batchesOnly ? 0.05 : 0.25)
+      ? { stallsAt: STALLS_AT[choices.below(STALLS_AT.length)] as ControlStep }
+      : {}),
     faultsMax: faults.length === 0 ? 0 : 1 + choices.below(large ? 4 : 3),
     treatment: {
       switching: one(0.05, 0.2, 0.5, 1),
@@ -202,7 +240,9 @@ function drawDeployment(choices: Choices): Deployment {
     workers: [1, 1, 2, 4][choices.below(4)] as number,
     offByHand: choices.chance(0.1),
     settlingMs: choices.chance(0.5) ? 3_000 : 0,
+    deliversAllTheSame: choices.chance(0.3),
     startsOver: choices.chance(0.3),
+    restoredBefore: choices.chance(0.3),
     lasts: choices.chance(0.2),
   };
 }

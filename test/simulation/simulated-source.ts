@@ -20,6 +20,8 @@ export interface SimulatedSplit {
   /** All that will ever be in it. */
   readonly events: readonly SimulatedEvent[];
   readonly parents: readonly string[];
+  /** Listed once something has arrived. */
+  readonly late: boolean;
   /** How many have arrived. */
   arrived: number;
   readonly arrivedAtMs: number[];
@@ -40,7 +42,7 @@ export class SimulatedSource {
 
   constructor(setup: Setup, nowMs: number) {
     this.#retained = setup.expiry;
-    for (const { split, letters, parents, early } of setup.splits) {
+    for (const { split, letters, parents, early, late = false } of setup.splits) {
       const events = [...letters].map((letter, index): SimulatedEvent => {
         const id = `${split}${index + 1}`;
         if (letter === "!") return { id, clear: false };
@@ -50,7 +52,7 @@ export class SimulatedSource {
       const arrived = parents.length > 0 ? 0 : early;
       this.splits.set(split, {
         arrivedAtMs: Array.from({ length: arrived }, () => nowMs - setup.agedMs),
-        ...{ split, events, parents, arrived, expired: 0, closed: false },
+        ...{ split, events, parents, late, arrived, expired: 0, closed: false },
       });
     }
   }
@@ -60,7 +62,11 @@ export class SimulatedSource {
   }
 
   /** A split that is listed: its parents are closed. */
-  isBorn({ parents }: SimulatedSplit): boolean {
+  isBorn(split: SimulatedSplit): boolean {
+    return this.#mayArrive(split) && (!split.late || split.arrived > 0);
+  }
+
+  #mayArrive({ parents }: SimulatedSplit): boolean {
     return parents.every((parent) => this.splits.get(parent)?.closed === true);
   }
 
@@ -70,7 +76,7 @@ export class SimulatedSource {
 
   /** The next record arrives; a split that has all of its records and has children closes. */
   arrive(split: SimulatedSplit, nowMs: number): boolean {
-    if (!this.isBorn(split) || split.arrived === split.events.length) return false;
+    if (!this.#mayArrive(split) || split.arrived === split.events.length) return false;
     split.arrived += 1;
     split.arrivedAtMs.push(nowMs);
     return true;

@@ -15,8 +15,13 @@ export interface Turn {
   readonly weight: number;
   /** @returns false when there is nothing of it to begin just now: a batch is delivered instead */
   begin(): boolean;
-  /** The probability by which it comes before anything is drawn: for what little else leads to. @default 0 */
+  /** The probability by which it begins instead of what is drawn: for what little else leads to. @default 0 */
   urgency?(): number;
+  /**
+   * The probability by which it begins before any call, whatever was drawn before: for what only another thing that is
+   * under way leads to, when all that a history has to begin may have begun. Costs a history time at each call. @default 0
+   */
+  reaction?(): number;
 }
 
 /**

@@ -17,6 +17,7 @@ export class Turns {
   readonly #scene: Scene;
   readonly #options: TurnsOptions;
   readonly #urgent: readonly Turn[];
+  readonly #reactions: readonly Turn[];
   /** Each turn as often as its weight says. */
   readonly #drawn: readonly Turn[];
 
@@ -25,6 +26,7 @@ export class Turns {
     this.#options = options;
     this.left = scene.setup.actions;
     this.#urgent = options.turns.filter(({ urgency, weight }) => urgency !== undefined && weight > 0);
+    this.#reactions = options.turns.filter(({ reaction, weight }) => reaction !== undefined && weight > 0);
     this.#drawn = options.turns.flatMap((turn) => Array.from({ length: turn.weight }, () => turn));
   }
 
@@ -41,5 +43,14 @@ export class Turns {
     }
     const turn = this.#drawn[choices.below(this.#drawn.length)] as Turn;
     if (!turn.begin()) this.#options.turns[0].begin();
+  }
+
+  /** @returns whether something that is under way has led to something else */
+  react(): boolean {
+    const { choices } = this.#scene;
+    for (const turn of this.#reactions) {
+      if (choices.chance(turn.reaction?.() ?? 0) && turn.begin()) return true;
+    }
+    return false;
   }
 }

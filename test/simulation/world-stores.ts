@@ -12,10 +12,10 @@ import type { StateItem } from "../../shared/state/state-item.ts";
 import type { CheckpointStorage, StoredObject } from "../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
 import type { Choices } from "./choices.ts";
-import { controlStepOf } from "./control-step.ts";
+import { type ControlStep, controlStepOf } from "./control-step.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Process } from "./process.ts";
-import type { Method, Scheduler } from "./scheduler.ts";
+import type { Call, Method, Scheduler } from "./scheduler.ts";
 
 export interface Stores {
   readonly control: ControlStore;
@@ -29,6 +29,8 @@ export interface WorldStores {
   open(process: Process, surroundings: { readonly clock: Clock; readonly randomness: Randomness }): Stores;
   /** What is there, without a turn: for whoever judges. */
   readonly truth: Stores;
+  /** The step of the protocol that a call is about to write. */
+  stepOf(call: Call): ControlStep | undefined;
 }
 
 /** What a world's stores are opened with. */
@@ -68,6 +70,10 @@ export class PortStores implements WorldStores {
       state: new HeapStateBackend({ pageItems: statePageItems }),
       storage: new MemoryCheckpointStorage("memory:simulated"),
     };
+  }
+
+  stepOf({ method, first, second }: Call): ControlStep | undefined {
+    return method === UPDATE ? controlStepOf(first as ItemKey, second as ConditionalWrite) : undefined;
   }
 
   open(process: Process): Stores {
