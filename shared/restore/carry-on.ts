@@ -62,7 +62,8 @@ export async function carryOnRestore(resources: AppResources, options: CarryOnOp
   if (control?.phase !== "REPLAYING" || control.restore === undefined) return { outcome: "nothing-to-do" };
   const plan = control.restore;
   if (isHeld(plan)) return report(plan, "held");
-  if (await isDamaged(resources.control, plan.target)) throw damagedLoad(plan);
+  // Once control is flipped every part was found whole, whatever a slower load has read.
+  if (control.gen < plan.target && (await isDamaged(resources.control, plan.target))) throw damagedLoad(plan);
   const manifest = await readManifest(resources.storage, { app: resources.app.name, n: plan.checkpoint });
   const carrier: Carrier = {
     resources,
@@ -118,6 +119,8 @@ async function load(carrier: Carrier): Promise<StepOutcome> {
   const nowMs = resources.clock.now();
   const before = await controlOfPlan(carrier);
   if (before === undefined) return "superseded";
+  // Another load may have met an altered part meanwhile, and have put items where this one has put none.
+  if (before.gen < plan.target && (await isDamaged(resources.control, plan.target))) throw damagedLoad(plan);
   if (before.restore?.loadedAtMs !== undefined) return "done";
   if ((await recordLoaded(resources.control, plan.token, nowMs)) === undefined) return "superseded";
   resources.observe({

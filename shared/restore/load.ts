@@ -4,25 +4,31 @@
  * Invariants:
  * - An item is written only where its key has none ◆; "there is one" means that this plan wrote it, since the
  *   generation is this plan's alone and no handler writes into it before control is flipped.
+ * - ◆ What is there already is compared: another attempt wrote it, which may have read something else and ended before it
+ *   found that its checksum does not hold.
  * - Items carry no `applied` ◆ and no before-image, in epoch 0, under a fresh `v`.
- * - A part is noted as loaded only after every item of it was answered and its checksum and counts held; a count of its
- *   first items only after each of those was answered.
+ * - A part is noted as loaded only after every item of it was written or found equal in one reading whose checksum and
+ *   counts held; a count of its first items only after each of those was.
  * - A part that is found altered spoils the generation: some of its items may be in it, and none is ever overwritten.
  *   That is noted, and the restore can only be begun afresh, in another generation.
  *
- * Cost: one write an item (a second carrier's repeat: one refused write an item), one small write a part. Memory is
- * bounded by the items in flight.
+ * Cost: one write an item, one small write a part. A second carrier's repeat, and what goes on after a crash or a deadline:
+ * a read for each item that is there (in batches, for those that are noted), besides a refused write for those that are
+ * not noted. Memory is bounded by the items in flight.
  */
+import { isDeepStrictEqual } from "node:util";
 import pMap, { pMapIterable } from "p-map";
 import type { AppResources } from "../app/app-resources.ts";
 import type { ManifestFile } from "../checkpoint/manifest.ts";
-import { readPart } from "../checkpoint/part-file.ts";
+import { type PartItem, readPart } from "../checkpoint/part-file.ts";
 import { handOut, type LoadWork, type WorkAnswer, type Workers } from "../checkpoint/work.ts";
 import { compare, path, value } from "../control/conditional-write.ts";
 import type { RestorePlan } from "../control/control.ts";
+import { readControl } from "../control/control-steps.ts";
 import type { ControlAttributes, ControlStore } from "../control/control-store.ts";
 import { loadPartition } from "../control/item-keys.ts";
 import { TidemarkError } from "../errors.ts";
+import type { StateItem } from "../state/state-item.ts";
 import { type Carrier, controlOfPlan, isOver, type StepOutcome } from "./carrier.ts";
 
 type LoadOutcome = Exclude<StepOutcome, "held">;
@@ -114,45 +120,83 @@ export async function loadPart(scope: LoadScope, part: PartToLoad): Promise<Load
   await control.update(key, {
     conditions: [compare("done", "<>", true)],
     set: [
-      [path("written"), value(written)],
+      [path("written"), value(Math.max(before.written, written))],
       [path("done"), value(done)],
     ],
   });
   return done ? "done" : "unfinished";
 }
 
+/** Items that are noted as written, read at a time to be compared. */
+const COMPARED_AT_ONCE = 10;
+
 /** @returns how many of the part's first items are in the generation: all of them, or those written by the deadline. */
 async function writeItems(scope: LoadScope, part: PartToLoad, before: number): Promise<number> {
-  const { compression, state, randomness, storage } = scope.resources;
-  const { target, checkpoint } = scope.plan;
-  let index = 0;
+  const { compression, randomness, storage } = scope.resources;
+  const { target: generation, checkpoint } = scope.plan;
+  const toItem = (image: PartItem): StateItem => ({
+    key: image.key,
+    generation,
+    v: randomness.token(),
+    epoch: 0,
+    state: { value: image.state, version: image.stateVersion },
+    applied: {},
+  });
   const writes = pMapIterable(
-    readPart(storage, checkpoint, part.file, compression),
-    async (image) => {
-      if (index++ < before) return true;
-      if (isOver(scope)) return false;
-      const restored = { value: image.state, version: image.stateVersion };
-      const item = {
-        key: image.key,
-        generation: target,
-        v: randomness.token(),
-        epoch: 0,
-        state: restored,
-        applied: {},
-      };
-      // False: an earlier carrier of this plan wrote it.
-      await state.write(part.function, item, undefined);
-      return true;
+    inGroups(readPart(storage, checkpoint, part.file, compression), before),
+    async ({ images, areNoted }) => {
+      if (isOver(scope)) return undefined;
+      await putItems(scope, part, { items: images.map(toItem), areNoted });
+      return images.length;
     },
     { concurrency: scope.writeConcurrency },
   );
   let written = 0;
-  for await (const one of writes) {
+  for await (const count of writes) {
     // Leaving early closes the part's stream.
-    if (!one) return written;
-    written += 1;
+    if (count === undefined) return written;
+    written += count;
   }
   return written;
+}
+
+/** Items that are noted as written come together, to be compared; the others one by one. */
+async function* inGroups(
+  images: AsyncIterable<PartItem>,
+  noted: number,
+): AsyncGenerator<{ readonly images: readonly PartItem[]; readonly areNoted: boolean }> {
+  let group: PartItem[] = [];
+  let index = 0;
+  for await (const image of images) {
+    group.push(image);
+    index += 1;
+    if (index < noted && group.length < COMPARED_AT_ONCE) continue;
+    yield { images: group, areNoted: index <= noted };
+    group = [];
+  }
+  if (group.length > 0) yield { images: group, areNoted: true };
+}
+
+/** @throws TidemarkError `choose-another-checkpoint` when another attempt has put something else there, or elsewhere */
+async function putItems(
+  scope: LoadScope,
+  { function: name }: PartToLoad,
+  { items, areNoted }: { readonly items: readonly StateItem[]; readonly areNoted: boolean },
+): Promise<void> {
+  const { control, state } = scope.resources;
+  const { plan } = scope;
+  const [first] = items;
+  if (!areNoted && first !== undefined && (await state.write(name, first, undefined))) return;
+  const keys = items.map(({ key }) => key);
+  const there = await state.load({ function: name, generation: plan.target }, keys);
+  for (const item of items) {
+    const found = there.get(item.key);
+    if (isDeepStrictEqual(found?.state, item.state)) continue;
+    // Once control is flipped events are folded into what was loaded: every part had been found whole by then.
+    const live = (await readControl(control))?.gen ?? 0;
+    if (live < plan.target) throw damagedLoad(plan);
+    return;
+  }
 }
 
 /** No part has this name: `object-paths.ts` refuses it. */
@@ -170,7 +214,7 @@ export async function isDamaged(control: ControlStore, generation: number): Prom
   return (await control.get({ partition: loadPartition(generation), sort: DAMAGED })) !== undefined;
 }
 
-export function damagedLoad({ checkpoint, target }: RestorePlan): TidemarkError {
+export function damagedLoad({ checkpoint, target }: Pick<RestorePlan, "checkpoint" | "target">): TidemarkError {
   return new TidemarkError(
     "choose-another-checkpoint",
     `Checkpoint ${checkpoint} was altered while it was loaded, so generation ${target} may hold what it should not; it was never made live, and what was live before is untouched. Ask for a restore of another checkpoint, or of this one if it has been repaired: either begins afresh.`,

@@ -110,7 +110,8 @@ export async function planUnderWay(
   // Another mapping of functions is another restore: the app was changed since.
   if (!isDeepStrictEqual(plan.functions, wanted.functions)) return undefined;
   if (!isDeepStrictEqual(plan.hold, wanted.hold)) return undefined;
-  return (await isDamaged(store, plan.target)) ? undefined : plan;
+  const loads = (control?.gen ?? 0) < plan.target;
+  return loads && (await isDamaged(store, plan.target)) ? undefined : plan;
 }
 
 export function underWay({ token, checkpoint, target, functions }: RestorePlan): RestoreReport {

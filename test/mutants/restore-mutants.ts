@@ -59,10 +59,18 @@ export const restoreMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/restore/load.ts",
-        "await state.write(part.function, item, undefined);",
-        "const there = await state.load({ function: part.function, generation: target }, [image.key]);\n      await state.write(part.function, item, there.get(image.key)?.v);",
+        "(await state.write(name, first, undefined))) return;",
+        "(await state.write(name, first, (await state.load({ function: name, generation: plan.target }, [first.key])).get(first.key)?.v))) return;",
       ),
     ],
+  },
+  {
+    name: "another-reading-believed",
+    breaks: "a load takes what another attempt has put into the generation for what its own part holds",
+    rule: "◆ What a load finds there already it compares with what it reads itself",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
+    edits: [inFile("shared/restore/load.ts", "if (live < plan.target) throw damagedLoad(plan);", "void live;")],
   },
   {
     name: "applied-restored",

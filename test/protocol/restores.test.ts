@@ -1,9 +1,11 @@
 /** Restores against each other, against checkpoints, and against sources that forget. */
+import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { finishRestore, flipControl, recordRestore } from "../../shared/control/control-steps.ts";
 import { endBatch, flipSplit } from "../../shared/control/split-steps.ts";
+import { partsOfLoad } from "../../shared/restore/load.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
-import { manifestPath } from "../../shared/storage/object-paths.ts";
+import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { settled } from "../support/every-call.ts";
 import { expectAllResolved, expectOneLiveGeneration, expectPromise, liveLogs } from "../support/oracle.ts";
 import { at, HOUR_MS, TestWorld } from "../support/test-world.ts";
@@ -177,6 +179,71 @@ describe("the restored generation", () => {
     await expectPromise(world);
   });
 
+  it("is not made live where a part was altered under another load and put back since: what is there is compared", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const before = await liveLogs(world);
+    const slow = world.start();
+    const isPart = (given: readonly unknown[]) => String(given[0]).includes("/log-");
+    const gate = slow.pauseAt(({ step, given }) => step.startsWith("storage.read") && isPart(given));
+    const stalled = world.carryOn({ process: slow }).catch((thrown: unknown) => thrown);
+    await gate.reached;
+
+    const putBack = await alterParts(world, 1);
+    await expect(world.carryOn()).rejects.toMatchObject({ kind: "choose-another-checkpoint" });
+    await putBack();
+    gate.release();
+    expect(await stalled).toMatchObject({ kind: "choose-another-checkpoint" });
+    expect((await world.control()).gen).toBe(1);
+    expect(await liveLogs(world)).toEqual(before);
+
+    await world.restore();
+    expect((await world.control()).gen).toBe(3);
+    await world.drain();
+    await expectPromise(world);
+  });
+
+  it("is not made live where a deadline came in the middle of an altered part that was put back since", async () => {
+    const world = new TestWorld();
+    world.split("s", "abcd");
+    await world.deliver("s", 1, 4);
+    await world.checkpoint();
+    await world.request();
+    const putBack = await alterParts(world, 1);
+    // Time is up after the first item.
+    const hasty = world.start(({ step }) => {
+      if (step.startsWith("state.write")) world.clock.ms += HOUR_MS;
+      return undefined;
+    });
+    const deadlineMs = world.clock.now() + 1;
+    expect(await world.carryOn({ process: hasty, deadlineMs })).toMatchObject({ outcome: "unfinished" });
+    expect([...(await partsOfLoad(world.stores.control, 2)).values()]).toEqual([{ written: 1, done: false }]);
+    await putBack();
+    await expect(world.carryOn()).rejects.toMatchObject({ kind: "choose-another-checkpoint" });
+    expect((await world.control()).gen).toBe(1);
+    await world.restore();
+    await expectPromise(world);
+  });
+
+  it("is live although a load that was slower, and read an altered part, says afterwards what it has found", async () => {
+    const world = await started();
+    await world.request({ checkpoint: 1 });
+    const slow = world.start();
+    const gate = slow.pauseAt(({ step }) => step.startsWith("state.write"));
+    const putBack = await alterParts(world, 1);
+    const stalled = world.carryOn({ process: slow }).catch((thrown: unknown) => thrown);
+    await gate.reached;
+    await putBack();
+    const dying = world.start(({ step }) => (step === "finish restore" ? "dies before" : undefined));
+    await settled(world.carryOn({ process: dying }));
+    expect((await world.control()).gen).toBe(2);
+    gate.release();
+    expect(await stalled).toMatchObject({ kind: "choose-another-checkpoint" });
+    expect(await world.carryOn()).toMatchObject({ outcome: "finished" });
+    await world.drain();
+    await expectPromise(world);
+  });
+
   it("carries no applied marks and no before-images: replayed events are folded again", async () => {
     const world = await started();
     await world.request({ checkpoint: 1 });
@@ -325,3 +392,27 @@ it("a restore that nobody carries on for hours is carried on all the same", asyn
   expect(await world.carryOn()).toMatchObject({ outcome: "finished" });
   await expectPromise(world);
 });
+
+/** Other events than were folded, in parts that can be read to their end. @returns puts them back as they were */
+async function alterParts({ stores: { storage } }: TestWorld, checkpoint: number): Promise<() => Promise<void>> {
+  const parts: (readonly [string, Buffer])[] = [];
+  for await (const { path: name } of storage.list(checkpointFolder(checkpoint))) {
+    if (name === manifestPath(checkpoint)) continue;
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of (await storage.read(name))?.body ?? []) chunks.push(chunk);
+    parts.push([name, Buffer.concat(chunks)]);
+  }
+  const write = (name: string, body: Buffer) =>
+    storage.write(
+      name,
+      (async function* () {
+        yield body;
+      })(),
+    );
+  for (const [name, body] of parts) {
+    await write(name, gzipSync(gunzipSync(body).toString().replaceAll(/"s\d"/g, '"s9"')));
+  }
+  return async () => {
+    for (const [name, body] of parts) await write(name, body);
+  };
+}
