@@ -140,8 +140,11 @@ export function checkCheckpoints(
 ): void {
   if (given === undefined) return;
   const ofBucket = ["removalPolicy", "noncurrentVersionExpiration", "deadLetterExpiration"] as const;
-  checkOptions("checkpoints", given, ["prefix", ...ofBucket]);
-  const { prefix, noncurrentVersionExpiration, deadLetterExpiration } = given;
+  checkOptions("checkpoints", given, ["prefix", "signing", ...ofBucket]);
+  const { prefix, signing, noncurrentVersionExpiration, deadLetterExpiration } = given;
+  if (signing !== undefined && typeof signing !== "boolean" && !isMade(signing, "keyArn")) {
+    refuse("checkpoints.signing", show(signing), "it must be true, false or a key of the spec HMAC_256. Give true");
+  }
   const isPrefix = typeof prefix === "string" && prefix.length <= PREFIX_LENGTH_MAX && PREFIX_PATTERN.test(prefix);
   if (prefix !== undefined && !(isPrefix && prefix.split("/").every((segment) => !/^\.+$|\*/.test(segment)))) {
     refuse(

@@ -24,6 +24,15 @@ export interface CheckpointOptions {
    * @default Duration.days(400) - no stream keeps records longer than 365
    */
   readonly deadLetterExpiration?: Duration;
+  /**
+   * Has the coordinator sign each manifest, and what says which checkpoint a generation was restored from, by an HMAC key of
+   * KMS: coordinator and restore function take what is signed alone, so that what anybody else wrote is never restored,
+   * whatever the policies of the bucket let them do. True makes a key, which is retained; a key of yours has to be of the spec
+   * HMAC_256. Checkpoints from before cannot be restored while it is set: take one at once.
+   * Costs $1 a month for the key, and one request ($0.03 for 10,000) for each manifest that is written, or read for the first time
+   * by a worker: some ten a checkpoint. @default false
+   */
+  readonly signing?: boolean | IKey;
 }
 
 export interface CheckpointBucketProps extends CheckpointOptions {

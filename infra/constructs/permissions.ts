@@ -42,6 +42,8 @@ export interface Ground {
   readonly checkpoints: Checkpoints;
   /** Of tables and bucket. */
   readonly encryptionKey: IKey | undefined;
+  /** Of manifests. */
+  readonly signingKey: IKey | undefined;
 }
 
 /** An event function: its own state, its own splits, its own letters, its stream. What its mapping needs is all of it. */
@@ -108,6 +110,7 @@ export function coordinatorStatements(
     ...reading(streams),
     invocation(functions),
     ...mappings.flatMap((mapping) => mappingStatements(scope, mapping)),
+    ...signing(ground, ["GenerateMac", "VerifyMac"]),
     ...decryption(ground),
   ];
 }
@@ -146,6 +149,7 @@ export function restoreStatements(
     listing(ground, [CHECKPOINTS_PREFIX, GENERATIONS_PREFIX, redrivePrefix()]),
     ...reading(streams),
     invocation([coordinator]),
+    ...signing(ground, ["VerifyMac"]),
     ...decryption(ground),
   ];
 }
@@ -250,6 +254,17 @@ function reading(streams: readonly IStream[], more: readonly string[] = []): Pol
       streams.map(({ streamArn }) => streamArn),
     ),
     ...keys.map((key) => viaService(["kms:Decrypt"], key, ["kinesis"])),
+  ];
+}
+
+/** Nobody signs but the coordinator, which alone commits. */
+function signing({ signingKey }: Ground, actions: readonly string[]): PolicyStatement[] {
+  if (signingKey === undefined) return [];
+  return [
+    allow(
+      actions.map((action) => `kms:${action}`),
+      [signingKey.keyArn],
+    ),
   ];
 }
 

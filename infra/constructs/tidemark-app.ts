@@ -35,6 +35,7 @@ import {
   restoreStatements,
   snapshotStatements,
 } from "./permissions.ts";
+import { signingKey } from "./signing-key.ts";
 import type { TidemarkAppProps } from "./tidemark-app-props.ts";
 import { type Surroundings, TidemarkFunction } from "./tidemark-function.ts";
 
@@ -94,7 +95,10 @@ export class TidemarkApp extends Construct {
       encryptionKey,
       existing: existing.bucket,
     });
-    const ground: Ground = { control: this.controlTable, checkpoints: this.checkpoints, encryptionKey };
+    const ground: Ground = {
+      ...{ control: this.controlTable, checkpoints: this.checkpoints, encryptionKey },
+      signingKey: signingKey(this, app.name, props.checkpoints?.signing),
+    };
     const stateFolder = new Construct(this, "State");
     const states = new Map(
       names.map((name) => [name, table(stateFolder, name, STATE_KEY_SCHEMA, existing.stateTables?.[name])]),
@@ -126,6 +130,7 @@ export class TidemarkApp extends Construct {
       storageUrl: this.checkpoints.url,
       sources: Object.fromEntries([...bindings].map(([name, { stream }]) => [name, `kinesis:${stream.streamName}`])),
       ...(deployment === undefined ? {} : { deployment }),
+      ...(deployment === undefined || ground.signingKey === undefined ? {} : { signingKey: ground.signingKey.keyArn }),
       ...(props.logKeys === true ? { logKeys: true } : {}),
     });
     const define = bundleDefines(describeApp(app));

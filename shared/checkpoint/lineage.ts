@@ -165,6 +165,23 @@ function parseGenerationRecord(text: string, generation: number): GenerationReco
 
 /** The highest generation that storage knows, with what it was restored from; undefined: it knows none. */
 export async function liveLineage(storage: CheckpointStorage, app: string): Promise<LiveLineage | undefined> {
+  const live = await lineageOfCheckpoints(storage, app);
+  const highest = await highestRecord(storage);
+  if (highest === 0 || highest < (live?.generation ?? 0)) return live;
+  const record = await readGenerationRecord(storage, highest);
+  return { generation: highest, ...(record === undefined ? {} : { restoredFrom: record.restoredFrom }) };
+}
+
+/**
+ * The highest number that a generation has in storage; 0: none. Its record need not be one that can be used: the number is
+ * taken all the same.
+ */
+export async function highestGeneration(storage: CheckpointStorage, app: string): Promise<number> {
+  const live = await lineageOfCheckpoints(storage, app);
+  return Math.max(live?.generation ?? 0, await highestRecord(storage));
+}
+
+async function lineageOfCheckpoints(storage: CheckpointStorage, app: string): Promise<LiveLineage | undefined> {
   let live: LiveLineage | undefined;
   for await (const summary of listCheckpoints(storage, app)) {
     if (summary.status === "unreadable" || summary.generation < (live?.generation ?? 0)) continue;
@@ -172,13 +189,15 @@ export async function liveLineage(storage: CheckpointStorage, app: string): Prom
     if (summary.generation === live?.generation && restoredFrom === undefined) continue;
     live = { generation: summary.generation, ...(restoredFrom === undefined ? {} : { restoredFrom }) };
   }
+  return live;
+}
+
+async function highestRecord(storage: CheckpointStorage): Promise<number> {
   let highest = 0;
   for await (const { path } of storage.list(GENERATIONS_PREFIX)) {
     highest = Math.max(highest, Number(/(\d{10})\.json$/.exec(path)?.[1] ?? 0));
   }
-  if (highest === 0 || highest < (live?.generation ?? 0)) return live;
-  const record = await readGenerationRecord(storage, highest);
-  return { generation: highest, ...(record === undefined ? {} : { restoredFrom: record.restoredFrom }) };
+  return highest;
 }
 
 /** A stretch of a lineage: the checkpoints of `generation` up to number `upTo` belong to it. */

@@ -1,6 +1,6 @@
 /** Which lineage "latest" follows when a restore is asked for. */
 import type { AppResources } from "../app/app-resources.ts";
-import { type LiveLineage, liveLineage } from "../checkpoint/lineage.ts";
+import { highestGeneration, type LiveLineage } from "../checkpoint/lineage.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
 import type { Control } from "../control/control.ts";
 
@@ -13,7 +13,7 @@ export async function lineageForRestore(
   { storage, app }: AppResources,
   control: Control | undefined,
 ): Promise<LiveLineage | undefined> {
-  const known = (await liveLineage(storage, app.name))?.generation ?? 0;
+  const known = await highestGeneration(storage, app.name);
   if (control === undefined || control.maxGen < known) return undefined;
   const plan = control.phase === "REPLAYING" ? control.restore : undefined;
   if (plan !== undefined && control.gen < plan.target) {
@@ -26,5 +26,5 @@ export async function lineageForRestore(
 
 /** Numbers of generations are never reused, also not those of a life of the app whose control was lost. */
 export async function nextGeneration({ storage, app }: AppResources, control: Control | undefined): Promise<number> {
-  return Math.max(control?.maxGen ?? 1, (await liveLineage(storage, app.name))?.generation ?? 0) + 1;
+  return Math.max(control?.maxGen ?? 1, await highestGeneration(storage, app.name)) + 1;
 }

@@ -10,6 +10,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { statesOfCheckpoint } from "../../cli/demo/truth.ts";
+import { encodeManifest } from "../../shared/checkpoint/manifest.ts";
+import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
+import { manifestPath } from "../../shared/storage/object-paths.ts";
 import { deployStack, destroyStack, type StackOutputs } from "../support/localstack-utils/cdk.ts";
 import { localStackClients } from "../support/localstack-utils/clients.ts";
 import { DeployedApp, invoke } from "../support/localstack-utils/deployed-app.ts";
@@ -137,5 +140,23 @@ describe.each(WORKERS)("%i workers, one of them killed", (workers) => {
     expect([...states.values()].every((state) => (state as { readonly count: number }).count === 1)).toBe(true);
     expect(await app.control()).toMatchObject({ gen: 2, maxGen: 2, phase: "RUNNING" });
     expect(await Promise.all(others.map(fingerprint))).toEqual(before);
+  });
+});
+
+describe("an app whose checkpoints are signed", () => {
+  it("refuses a manifest that somebody else wrote, whatever else holds of it", async () => {
+    const app = appOf(4);
+    const [savepoint] = await app.completed();
+    const n = savepoint?.checkpoint ?? 0;
+    const { storage } = app;
+    const signed = await readWhole(storage, manifestPath(n));
+    expect(JSON.parse(signed?.text ?? "")).toMatchObject({ mac: expect.stringMatching(/^[A-Za-z0-9+/]{43}=$/) });
+    const forged = encodeManifest({ ...(await app.manifest(n)), savepoint: "forged" });
+    expect(await storage.replace(manifestPath(n), forged, signed?.version ?? "")).toBe("replaced");
+    const { payload } = await invoke(clients.lambda, outputs.Restore4 ?? "", { checkpoint: n });
+    expect(payload).toMatchObject({
+      error: { kind: "choose-another-checkpoint", message: expect.stringContaining("it carries no signature") },
+    });
+    expect(await app.control()).toMatchObject({ gen: 2, maxGen: 2, phase: "RUNNING" });
   });
 });

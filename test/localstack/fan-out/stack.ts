@@ -6,6 +6,8 @@ import app1 from "./app-1.ts";
 import app4 from "./app-4.ts";
 import app16 from "./app-16.ts";
 
+const SIGNING_WORKERS = 4;
+
 const stack = new Stack(new App(), "FanOut");
 const stream = new Stream(stack, "Events", { shardCount: 1, removalPolicy: RemovalPolicy.DESTROY });
 new CfnOutput(stack, "Stream", { value: stream.streamName });
@@ -19,6 +21,8 @@ for (const [app, workers] of [
     module: `test/localstack/fan-out/app-${workers}.ts`,
     sources: { events: fromKinesis(stream) },
     snapshot: { workers },
+    // One of them signs what it commits.
+    checkpoints: { signing: workers === SIGNING_WORKERS },
     tables: { removalPolicy: RemovalPolicy.DESTROY },
     alarms: false,
     dashboard: false,

@@ -26,6 +26,7 @@ import { type DeadLetter, listDeadLetters } from "../../../shared/dead-letter/de
 import type { JsonValue } from "../../../shared/json/json-value.ts";
 import { openStores, type Stores } from "../../../shared/lambda/open-resources.ts";
 import { type Deployment, SETTINGS_VARIABLE, type Settings } from "../../../shared/lambda/settings.ts";
+import type { CheckpointStorage } from "../../../shared/storage/checkpoint-storage.ts";
 import { partPath } from "../../../shared/storage/object-paths.ts";
 import { WAIT_MS } from "./wait-until.ts";
 
@@ -69,6 +70,10 @@ export class DeployedApp {
         localSurroundings("aws", () => {}),
       ),
     );
+  }
+
+  get storage(): CheckpointStorage {
+    return this.stores.storage;
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { chooseCheckpoint } from "../../../shared/checkpoint/choose-checkpoint.ts";
 import {
   highestCheckpointNumber,
+  highestGeneration,
   latestCheckpoint,
   listCheckpoints,
   liveLineage,
@@ -11,8 +12,9 @@ import { deletedMarkerOf, encodeManifest, type Manifest } from "../../../shared/
 import { checkpointsToDelete, neededCheckpoints } from "../../../shared/checkpoint/retention.ts";
 import type { Lineage } from "../../../shared/control/control.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
+import { readWhole } from "../../../shared/storage/checkpoint-storage.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
-import { manifestPath } from "../../../shared/storage/object-paths.ts";
+import { generationPath, manifestPath } from "../../../shared/storage/object-paths.ts";
 
 const hour = (n: number): string => new Date(Date.UTC(2026, 0, 1, n)).toISOString();
 
@@ -133,6 +135,16 @@ describe("the live lineage", () => {
     await expect(liveLineage(storage, "flights")).rejects.toMatchObject({
       ...{ kind: "choose-another-checkpoint", message: expect.stringContaining("The record of generation 2") },
     });
+    // Its number is taken all the same.
+    expect(await highestGeneration(storage, "flights")).toBe(2);
+  });
+
+  test("cannot be told from a record of which a bit was flipped", async () => {
+    const storage = await stored(manifest(1, 1));
+    await writeGenerationRecord(storage, record(2, 1));
+    const { text = "", version = "" } = (await readWhole(storage, generationPath(2))) ?? {};
+    await storage.replace(generationPath(2), Buffer.from(text.replace('"checkpoint": 1', '"checkpoint": 3')), version);
+    await expect(liveLineage(storage, "flights")).rejects.toThrow("The record of generation 2");
   });
 
   function altered(change: object): string {

@@ -132,6 +132,7 @@ describe("deploying refuses", () => {
     [{ checkpoints: { prefix: "/shop" } }, 'checkpoints.prefix is "/shop"', 'Give "flights"'],
     [{ checkpoints: { prefix: "a/../b" } }, 'checkpoints.prefix is "a/../b"'],
     [{ checkpoints: { prefix: "" } }, 'checkpoints.prefix is ""'],
+    [{ checkpoints: { signing: "key" } }, 'checkpoints.signing is "key"', "HMAC_256", "Give true"],
     [{ checkpoints: { removalPolicy: "destroyed" } }, 'checkpoints.removalPolicy is "destroyed"'],
     [
       { checkpoints: { deadLetterExpiration: Duration.hours(36) } },

@@ -229,6 +229,43 @@ describe("a key of one's own", () => {
   });
 });
 
+describe("a key that checkpoints are signed by", () => {
+  const added = (template: Template, role: string) =>
+    policyOf(template, role).filter((line) => line.startsWith("kms:"));
+
+  test("lets the coordinator sign and verify, the restore function verify, and nobody else do either", () => {
+    const { template } = deploy(() => ({ checkpoints: { signing: true } }));
+    expect(added(template, "AppCoordinatorRole")).toEqual([
+      "kms:GenerateMac <AppSigningKey.Arn>",
+      "kms:VerifyMac <AppSigningKey.Arn>",
+    ]);
+    expect(added(template, "AppRestoreRole")).toEqual(["kms:VerifyMac <AppSigningKey.Arn>"]);
+    for (const role of ["AppFunctionvisitsHandlerRole", "AppFunctionordersHandlerRole", "AppSnapshotRole"]) {
+      expect(added(template, role)).toEqual([]);
+    }
+    template.hasResource("AWS::KMS::Key", {
+      Properties: { KeySpec: "HMAC_256", KeyUsage: "GENERATE_VERIFY_MAC" },
+      DeletionPolicy: "Retain",
+    });
+  });
+
+  test("is one of the user's where they give one, and is told to coordinator and restore function alone", () => {
+    const { template } = deploy((stack) => ({ checkpoints: { signing: new Key(stack, "Own") } }));
+    expect(added(template, "AppRestoreRole")).toEqual(["kms:VerifyMac <Own.Arn>"]);
+    const told = resourcesOf(template, "AWS::Lambda::Function")
+      .filter(([, { Properties }]) => JSON.stringify(Properties.Environment).includes("signingKey"))
+      .map(([id]) => spelt({ Ref: id }));
+    expect(told.sort()).toEqual(["<AppCoordinator>", "<AppRestore>"]);
+  });
+
+  test("is neither made nor told where nothing is signed", () => {
+    for (const { template } of [plain, deploy(() => ({ checkpoints: { signing: false } }))]) {
+      template.resourceCountIs("AWS::KMS::Key", 0);
+      expect(JSON.stringify(template.toJSON())).not.toContain("signingKey");
+    }
+  });
+});
+
 describe("a network of one's own", () => {
   const { template } = deploy((stack) => ({ vpc: new Vpc(stack, "Vpc") as IVpc }));
 

@@ -5,7 +5,7 @@ import { carryOnRestore } from "../../../shared/restore/carry-on.ts";
 import { requestRestore } from "../../../shared/restore/restore.ts";
 import { HeapStateBackend } from "../../../shared/state/heap/heap-state-backend.ts";
 import { readWhole } from "../../../shared/storage/checkpoint-storage.ts";
-import { manifestPath } from "../../../shared/storage/object-paths.ts";
+import { generationPath, manifestPath } from "../../../shared/storage/object-paths.ts";
 import { describeFunction, RestoreWorld } from "../../support/restore-world.ts";
 
 const FOREVER = Number.POSITIVE_INFINITY;
@@ -161,6 +161,19 @@ describe("a restore", () => {
     await world.expectRunning(2);
     await world.expectPromise();
     expect(await world.checkpoint()).toBe(3);
+  });
+
+  it("works where the record of an earlier restore was altered, and takes a number past it", async () => {
+    const world = await worldWithCheckpoint();
+    await requestRestore(world.resources());
+    await carryOn(world);
+    const { storage } = world.stores;
+    const record = await readWhole(storage, generationPath(2));
+    await storage.replace(generationPath(2), Buffer.from("{"), record?.version ?? "");
+    expect(await requestRestore(world.resources())).toMatchObject({ outcome: "started", generation: 3 });
+    await carryOn(world);
+    await world.expectRunning(3);
+    await world.expectPromise();
   });
 
   it("works in an empty account, from storage alone, and reuses neither numbers nor generations", async () => {
