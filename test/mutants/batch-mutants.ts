@@ -21,7 +21,11 @@ export const batchMutants: readonly Mutant[] = [
     rule: "`applied[s]` is the last event of split `s` folded into `state`.",
     world: "ports",
     edits: [
-      inFile("shared/batch/key-fold.ts", "base?.applied[scope.split] ?? BEGINNING", "base?.applied.all ?? BEGINNING"),
+      inFile(
+        "shared/batch/key-fold.ts",
+        "(marks !== undefined && Object.hasOwn(marks, scope.split) && marks[scope.split]) || BEGINNING",
+        "marks?.all || BEGINNING",
+      ),
       inFile("shared/batch/key-fold.ts", "[scope.split]: this.lastPosition", "all: this.lastPosition"),
     ],
   },
@@ -276,8 +280,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/control/split-steps.ts",
-        '  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0)] });\n  const control = await ensureControl(store, settings.mode);',
-        '  const control = await ensureControl(store, settings.mode);\n  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0)] });',
+        '  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0), ...name] });\n  const control = await ensureControl(store, settings.mode);',
+        '  const control = await ensureControl(store, settings.mode);\n  await store.update(key, { conditions: [missing("attempt")], set: [assign("attempt", 0), ...name] });',
       ),
     ],
   },

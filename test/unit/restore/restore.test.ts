@@ -242,7 +242,11 @@ describe("a restore", () => {
   });
 
   it("makes ended splits and holes again as the manifest has them", async () => {
-    const world = await worldWithCheckpoint();
+    const world = new RestoreWorld();
+    await world.deliver("s", 1, 9);
+    await world.deliver("tt", 1, 3);
+    await world.checkpoint();
+    await world.deliver("tt", 4, 5);
     const hole = { cause: "dead-letter", from: "000002", to: "000002", records: 1 } as const;
     await world.editManifest(1, (manifest) => {
       const [log] = manifest.functions;
