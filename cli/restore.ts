@@ -42,6 +42,7 @@ Examples:
 
 With a live run on the home, that run replays, and this waits until it has. Without one, state is loaded and the next
 run replays. A restore that was interrupted is carried on by whoever comes next: run the same command again.
+Order is kept within a split; events of different splits that share a key may be folded in another order than before.
 With --function the deployed app does all of it, and this waits; it goes on when this is interrupted.`;
 
 export function addRestore(program: Command): void {

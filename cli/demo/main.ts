@@ -31,7 +31,9 @@ Flights: 2k and 20k are files of vega-datasets as they are. Its flights-200k.jso
 200k is the first 200,000 rows of flights-3m.parquet, and 3m is all of it.
 
 Workers: every airport is in all four splits, so that several workers contend for its state; what one of them wrote
-first, the other folds again. The result is the same, for about twice the requests.
+first, the other folds again. The result is the same, for about twice the requests, since both functions commute: sums and
+counts, and a hash chain for each split. Order is kept within a split; a replay may fold an airport's flights of different
+splits in another order than the first run did.
 
 Examples:
   $ npm run demo

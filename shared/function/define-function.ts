@@ -61,6 +61,9 @@ export interface FunctionDefinition<Event = unknown, State = unknown> {
    * The state after an event; null clears the key. The state it gets is frozen: return a new one.
    *
    * Must be deterministic, with no effect outside: it may run more than once for an event, and a restore runs it again.
+   *
+   * Events of a split come in their order. Those of different splits that share the key come in some order, and a replay may
+   * choose another: where that matters, partition the source by the key, or return what does not depend on it.
    */
   readonly handle: (state: State, event: Event, context: EventContext) => State | null | Promise<State | null>;
 }

@@ -68,6 +68,11 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["restores", "of two checkpoints, the slower one finishing last"],
     ["restores", "aborts it by the marker"],
   ],
+  "two splits that share a key, and a `handle`": [
+    ["shared-keys", "are folded in another order by a replay"],
+    ["shared-keys", "where the splits are cut by key"],
+    ["shared-keys", "where handle commutes"],
+  ],
   "a source that no longer has the records": [["restores", "is refused by name before anything changed"]],
   "retention against a stalled coordinator": [
     ["outcome", "against a coordinator that stalled before its commit"],
