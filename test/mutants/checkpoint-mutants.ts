@@ -3,6 +3,22 @@ import { inFile, type Mutant } from "./mutant.ts";
 
 export const checkpointMutants: readonly Mutant[] = [
   {
+    name: "earlier-parts-of-a-slice-forgotten",
+    breaks: "the progress of a slice names its last part alone",
+    rule: "stream it to checkpoint storage in parts whose names carry the writer's token.",
+    world: "ports",
+    edits: [inFile("shared/checkpoint/snapshot-slice.ts", "[...this.#before.parts, this.file],", "[this.file],")],
+  },
+  {
+    name: "slice-begun-again",
+    breaks: "a slice whose writer ended is scanned from its beginning again, and its parts are kept",
+    rule: "Long scans save their cursor and go on in another invocation.",
+    world: "ports",
+    edits: [
+      inFile("shared/checkpoint/snapshot-slice.ts", "count: slices }, begun.cursor)", "count: slices }, undefined)"),
+    ],
+  },
+  {
     name: "checkpoint-during-restore",
     breaks: "a checkpoint is opened though a restore runs",
     rule: "none starts while control's phase is not RUNNING ◆.",

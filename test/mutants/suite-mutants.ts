@@ -52,8 +52,7 @@ export const suiteMutants: readonly Mutant[] = [
     name: "replaced-request-recorded",
     breaks: "a restore that was asked for is recorded though another has taken its place",
     rule: "under the request's own token, ◆ only while `requested` is still that token",
-    world: "suite",
-    suite: REQUESTED,
+    world: "ports",
     edits: [
       inFile(
         "shared/control/control-steps.ts",
@@ -66,8 +65,7 @@ export const suiteMutants: readonly Mutant[] = [
     name: "held-split-runs",
     breaks: "a split that has nothing left to replay runs though the restore is to be held",
     rule: "◆ While the plan is to be held no split becomes RUNNING, even one that has nothing left to replay",
-    world: "suite",
-    suite: HELD,
+    world: "ports",
     edits: [
       inFile(
         "shared/restore/replay-split.ts",
@@ -94,13 +92,72 @@ export const suiteMutants: readonly Mutant[] = [
     name: "mapping-off-without-a-note",
     breaks: "a mapping is disabled before control notes that it is owed",
     rule: "◆ Before a mapping that is on is disabled, control notes in `mappingsOff` that it is owed",
-    world: "suite",
-    suite: REQUESTED,
+    world: "ports",
     edits: [
       inFile(
         "shared/restore/turn-mappings.ts",
         'if (!owed && !(await oweMapping(resources.control, plan.token, name))) return "superseded";\n    if (look.on) await mappings.turn(name, "off");',
         'if (look.on) await mappings.turn(name, "off");\n    if (!owed && !(await oweMapping(resources.control, plan.token, name))) return "superseded";',
+      ),
+    ],
+  },
+  {
+    name: "mapping-of-others-enabled",
+    breaks: "a mapping that was off before a restore is noted as owed all the same",
+    rule: "one that was off before, and that nothing notes, stays whoever's it is.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/turn-mappings.ts",
+        "if (look === undefined || (!look.on && !owed)) continue;",
+        "if (look === undefined) continue;",
+      ),
+    ],
+  },
+  {
+    name: "mapping-left-to-late-requests",
+    breaks: "what a mapping is owed is forgotten as soon as it is seen on, whoever may still ask for it to be off",
+    rule: "when every mapping is seen enabled and the restore ended longer ago than the longest invocation",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/turn-mappings.ts",
+        "if (allOn && resources.clock.now() - finishedAtMs >= CARRIER_MS_MAX)",
+        "if (allOn && finishedAtMs >= 0)",
+      ),
+    ],
+  },
+  {
+    name: "hold-passed-over",
+    breaks: "a restore that is held at a time replays the batch in which the first later record is",
+    rule: "before the first record that arrived later than a time",
+    world: "ports",
+    edits: [inFile("shared/batch/replay-split.ts", "tooLate === -1 ? due : due.slice(0, tooLate)", "due")],
+  },
+  {
+    name: "held-before-all-are-there",
+    breaks: "a restore is held once one of its splits has come to its hold",
+    rule: "Once every split is there control notes `heldAtMs`",
+    world: "suite",
+    suite: HELD,
+    edits: [
+      inFile(
+        "shared/restore/replay-splits.ts",
+        'if (waiting.length === 0) return held.size === 0 ? "done" : "held";',
+        'if (waiting.length === 0 || held.size > 0) return held.size === 0 ? "done" : "held";',
+      ),
+    ],
+  },
+  {
+    name: "held-for-good",
+    breaks: "a restore that was told to go on is held once more, for ever",
+    rule: "then splits replay what is left up to `until` and run.",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/restore-hold.ts",
+        "if (hold === undefined || plan.wentOnAtMs !== undefined) return undefined;",
+        "if (hold === undefined) return undefined;",
       ),
     ],
   },

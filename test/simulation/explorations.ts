@@ -34,6 +34,7 @@ const SMALL: Setup = {
   kills: 0,
   actions: 0,
   eagerness: 0,
+  zombies: false,
   faultsMax: 0,
   treatment: { switching: 0.5, faultiness: 0.5, faults: FAULTS, stalling: 0 },
 };

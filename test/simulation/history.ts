@@ -16,6 +16,7 @@ import { Letters } from "./letters.ts";
 import { FUNCTION } from "./recording-function.ts";
 import { Restores } from "./restores.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
+import type { Call } from "./scheduler.ts";
 import { type Action, MINUTE_MS } from "./setup.ts";
 import { SimulatedMapping } from "./simulated-mapping.ts";
 import { Surroundings } from "./surroundings.ts";
@@ -79,7 +80,9 @@ export class History {
     if (setup.headStart) await this.#headStart();
     scheduler.treatment = setup.treatment;
     scheduler.faultsLeft = setup.faultsMax;
-    if (setup.stallsAt !== undefined) scheduler.stallsAt = (call) => stores.stepOf(call) === setup.stallsAt;
+    if (setup.stallsAt !== undefined) {
+      scheduler.stallsAt = (call) => (turnsOff(call) ? "turn mapping off" : stores.stepOf(call)) === setup.stallsAt;
+    }
     await scheduler.run(() => this.#anything());
     await this.#settleDown({ checkpoint: setup.lastCheckpoint });
     await this.#judgeAll();
@@ -187,7 +190,9 @@ export class History {
         owesCheckpoint = false;
         this.#coordinators.coordinateToTheEnd("a checkpoint meanwhile", {});
       }
-      if (!this.#next() && !begins) return;
+      if (this.#next() || begins) continue;
+      if (!scene.hasStalled) return;
+      this.#surroundings.wake();
     }
   }
 
@@ -201,7 +206,7 @@ export class History {
       scheduler.arrive();
       return true;
     }
-    if (scene.hasStalled && (isIdle || choices.chance(0.2))) {
+    if (scene.hasStalled && (scene.setup.zombies ? choices.chance(0.02) : isIdle || choices.chance(0.2))) {
       this.#surroundings.wake();
       return true;
     }
@@ -270,3 +275,6 @@ export class History {
     await this.#judgeAll();
   }
 }
+
+const turnsOff = ({ method, second }: Call): boolean =>
+  method.store === "mapping" && method.name === "turn" && second === "off";

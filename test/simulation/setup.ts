@@ -93,12 +93,16 @@ export interface Setup {
   readonly eagerness: number;
   readonly faultsMax: number;
   /** Who is about to write this first stalls just before it: there is little time for it to happen by itself. */
-  readonly stallsAt?: ControlStep;
+  readonly stallsAt?: StallingStep;
+  /** Who stalled sleeps until all is done, more often than not. */
+  readonly zombies: boolean;
   readonly treatment: Treatment;
 }
 
+export type StallingStep = ControlStep | "turn mapping off";
+
 /** Steps before which little time passes, and after whose reads much may change. */
-const STALLS_AT: readonly ControlStep[] = [
+const STALLS_AT: readonly StallingStep[] = [
   "trigger",
   "plan snapshot",
   "record outcome",
@@ -119,6 +123,7 @@ const STALLS_AT: readonly ControlStep[] = [
   "finish restore",
   "owe mapping",
   "forget mappings",
+  "turn mapping off",
 ];
 
 export type Action = "deliver" | "coordinate" | "restore";
@@ -222,8 +227,9 @@ export function drawSetup(choices: Choices): Setup {
     actions: 3 + choices.below(long ? 10 : 7),
     eagerness: one(0.2, 0.4, 0.8),
     ...(sometimes(batchesOnly ? 0.05 : 0.25)
-      ? { stallsAt: STALLS_AT[choices.below(STALLS_AT.length)] as ControlStep }
+      ? { stallsAt: STALLS_AT[choices.below(STALLS_AT.length)] as StallingStep }
       : {}),
+    zombies: sometimes(0.3),
     faultsMax: faults.length === 0 ? 0 : 1 + choices.below(large ? 4 : 3),
     treatment: {
       switching: one(0.05, 0.2, 0.5, 1),
