@@ -33,7 +33,8 @@ export function plainBytes(handle: FileHandle, size: number): FileBytes {
 export class GzipBytes implements FileBytes {
   readonly #handle: FileHandle;
   readonly #file: string;
-  readonly #packed: ReturnType<FileHandle["createReadStream"]>;
+  /** Bytes that were read of the file as it is stored. */
+  #packedRead = 0;
   readonly #gunzip: Gunzip;
   readonly #chunks: AsyncIterator<Buffer>;
   #chunk: Buffer = Buffer.alloc(0);
@@ -45,10 +46,9 @@ export class GzipBytes implements FileBytes {
   constructor(handle: FileHandle, file: string) {
     this.#handle = handle;
     this.#file = file;
-    this.#packed = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK_BYTES });
     this.#gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
-    // The iterator throws what the pipeline ends with.
-    pipeline(this.#packed, this.#gunzip, () => {});
+    // The iterator throws what the pipeline ends with. A stream of the handle would close it.
+    pipeline(this.#packed(), this.#gunzip, () => {});
     this.#chunks = this.#gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
@@ -68,8 +68,21 @@ export class GzipBytes implements FileBytes {
   }
 
   close(): void {
-    this.#packed.destroy();
     this.#gunzip.destroy();
+  }
+
+  async *#packed(): AsyncGenerator<Buffer> {
+    for (;;) {
+      const { buffer, bytesRead } = await this.#handle.read(
+        Buffer.allocUnsafe(CHUNK_BYTES),
+        0,
+        CHUNK_BYTES,
+        this.#packedRead,
+      );
+      if (bytesRead === 0) return;
+      this.#packedRead += bytesRead;
+      yield buffer.subarray(0, bytesRead);
+    }
   }
 
   async #next(): Promise<boolean> {
@@ -108,8 +121,8 @@ export class GzipBytes implements FileBytes {
   #broken(thrown: unknown): string {
     const { code } = thrown as { readonly code?: unknown };
     if (code === "Z_BUF_ERROR") {
-      return `its gzip data breaks off at byte ${this.#packed.bytesRead}: it was cut, or is still being written`;
+      return `its gzip data breaks off at byte ${this.#packedRead}: it was cut, or is still being written`;
     }
-    return `its gzip data is broken before byte ${this.#packed.bytesRead}, or bytes follow it that are no gzip data (${describeThrown(thrown)})`;
+    return `its gzip data is broken before byte ${this.#packedRead}, or bytes follow it that are no gzip data (${describeThrown(thrown)})`;
   }
 }

@@ -44,7 +44,9 @@ export function formatOfName(name: string): FileFormat | undefined {
 export function kindOf(name: string, head: Buffer): FileKind | NotRead {
   const gzip = isGzip(head);
   const content = gzip ? unpackedHead(head) : head;
-  if (!Buffer.isBuffer(content)) return content;
+  // Who reads on says where it is broken.
+  if (content === undefined) return { format: "json-lines", gzip };
+  if (isGzip(content) && gzip) return { reason: "it is gzipped twice: unpack it once" };
   if (content.subarray(0, 4).equals(PARQUET)) {
     if (gzip) return { reason: "it is a gzipped Parquet file, which has no end to begin at: unpack it" };
     return { format: "parquet", gzip };
@@ -55,13 +57,16 @@ export function kindOf(name: string, head: Buffer): FileKind | NotRead {
   return reason === undefined ? { format: "json-lines", gzip } : { reason };
 }
 
-/** What a file is whose name says nothing: only what is surely of a kind that can be read is taken. */
+/**
+ * What a file is whose name says nothing: what is surely of a kind that can be read is taken, and gzip that is broken, which
+ * may have been.
+ */
 export function kindByContent(name: string, head: Buffer): FileKind | NotRead {
   if (head.length === 0) return { reason: "it is empty, and its name does not say what it will hold" };
   const kind = kindOf(name, head);
   if ("reason" in kind || kind.format === "parquet") return kind;
   const content = kind.gzip ? unpackedHead(head) : head;
-  if (Buffer.isBuffer(content) && withoutMarks(content).trimStart().startsWith("{")) return kind;
+  if (content === undefined || withoutMarks(content).trimStart().startsWith("{")) return kind;
   return { reason: `it begins neither as JSON lines nor as Parquet${kind.gzip ? ", unpacked" : ""}` };
 }
 
@@ -71,13 +76,13 @@ function isGzip(head: Buffer): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }
 
-function unpackedHead(head: Buffer): Buffer | NotRead {
+/** Undefined: it cannot be unpacked. */
+function unpackedHead(head: Buffer): Buffer | undefined {
   try {
     // A flush in place of the end: the head breaks off in the middle.
-    const content = gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH });
-    return isGzip(content) ? { reason: "it is gzipped twice: unpack it once" } : content.subarray(0, HEAD_BYTES);
-  } catch (thrown) {
-    return { reason: `it begins as gzip and cannot be unpacked (${(thrown as Error).message}): write it again` };
+    return gunzipSync(head, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, HEAD_BYTES);
+  } catch {
+    return undefined;
   }
 }
 

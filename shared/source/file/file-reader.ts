@@ -178,7 +178,11 @@ export class FileReader implements SourceReader {
     const stamp = await stampAt(file);
     if (stamp !== undefined && this.#known.wasRead(split, stamp, { after, to })) return true;
     const { first } = await this.#look(split, after, { first: true });
-    return first !== undefined && first <= to;
+    if (first !== undefined && first <= to) return true;
+    // Records of a file never expire: what was read and is not there is a file that was cut, which people can put back.
+    const missing = await missingIn(file, after, to);
+    if (missing !== undefined) throw unreadable(file, missing);
+    return false;
   }
 
   /** Nothing is read where the file is as it was when that was learnt. @param needs.first which record comes first as well */
@@ -210,26 +214,15 @@ export class FileReader implements SourceReader {
     }
   }
 
-  /** Read through up to `to` by the code that a replay reads with. */
   async missingAfter({ split, after, to = after }: MissingRequest): Promise<string | undefined> {
     const file = this.#splits.pathOf(split);
-    let opened: OpenedFile | undefined;
     try {
-      opened = await openFile(file);
-      const reason =
-        opened.format === "parquet"
-          ? await missingInRows(
-              opened,
-              file,
-              Math.max(parseParquetPosition(after, file), parseParquetPosition(to, file)),
-            )
-          : await missingInLines(opened, file, after, to);
+      const reason = await missingIn(file, after, to);
       return reason === undefined ? undefined : `the file ${file} is not what was read: ${reason}`;
     } catch (thrown) {
-      if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration") return thrown.message;
+      if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration")
+        return thrown.message.replace(/\.$/, "");
       return `the file ${file} cannot be read (${describeThrown(thrown)})`;
-    } finally {
-      await opened?.close();
     }
   }
 }
@@ -285,6 +278,21 @@ async function firstRowAfter(
   const missing = missingRows(rowCount, afterRow);
   if (missing !== undefined) throw unreadable(file, missing);
   return { first: afterRow < rowCount ? parquetPosition(afterRow + 1) : undefined, unfinished: undefined };
+}
+
+/** The file is read through up to `to` by the code that a replay reads with. @throws as a replay would */
+async function missingIn(file: string, after: Position, to: Position): Promise<string | undefined> {
+  const opened = await openFile(file);
+  try {
+    if (opened.format === "json-lines") return await missingInLines(opened, file, after, to);
+    return await missingInRows(
+      opened,
+      file,
+      Math.max(parseParquetPosition(after, file), parseParquetPosition(to, file)),
+    );
+  } finally {
+    await opened.close();
+  }
 }
 
 async function missingInRows(opened: OpenedFile, file: string, row: number): Promise<string | undefined> {

@@ -1,9 +1,11 @@
-import { appendFile, copyFile, mkdtemp, rename, rm, truncate, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { appendFile, copyFile, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../shared/environment.ts";
+import { GzipBytes } from "../../../shared/source/file/file-bytes.ts";
 import { rowOfPosition } from "../../../shared/source/file/file-position.ts";
 import { openFileSource } from "../../../shared/source/file/file-source.ts";
 import type { ReadPage, Source, SourceRecord } from "../../../shared/source/source.ts";
@@ -143,6 +145,13 @@ describe("a file of JSON lines", () => {
       expect(await missing(source, "a.jsonl", first as string, third)).toBeUndefined();
       await write(text);
       expect(await missing(source, "a.jsonl", first as string, third)).toMatch(message);
+      // Nothing expires in a file: that it is gone makes no hole.
+      const [only] = (await recordsOf(source, "a.jsonl")).map(({ position }) => position);
+      if (only !== first) continue;
+      const range = { after: (await recordsOf(source, "a.jsonl")).at(-1)?.position ?? "", to: third as string };
+      if (range.to > range.after) {
+        await expect(source.reader.holdsAny("a.jsonl", range)).rejects.toMatchObject({ kind: "fix-configuration" });
+      }
     }
   });
 
@@ -202,6 +211,119 @@ describe("a file of JSON lines", () => {
       await expect(recordsOf(await open(), "a.jsonl", after)).rejects.toThrow(/is not a position in/);
     },
   );
+});
+
+describe("a gzip file of JSON lines", () => {
+  const member = (from: number, to: number) =>
+    gzipSync(Array.from({ length: to - from }, (_, index) => `{"n":${from + index}}\n`).join(""));
+
+  test("of several members is read by its content, goes on after any position, and counts unpacked bytes", async () => {
+    await writeFile(at("a.jsonl"), Buffer.concat([member(0, 30_000), gzipSync("\uFEFF"), member(30_000, 60_000)]));
+    const source = await open();
+    const records = await recordsOf(source, "a.jsonl");
+    expect(records.map(({ payload }) => payload)).toEqual(Array.from({ length: 60_000 }, (_, n) => `{"n":${n}}`));
+    expect(records[9]?.position).toBe("000000000010-0000000000000080");
+    for (const index of [0, 29_999, 30_000, 59_998]) {
+      expect(await recordsOf(source, "a.jsonl", records[index]?.position)).toEqual(records.slice(index + 1));
+    }
+    expect(await source.reader.look("a.jsonl", records.at(-1)?.position ?? "")).toEqual({
+      holdsRecords: false,
+      ended: true,
+    });
+  });
+
+  test("is not unpacked again by looks at where it was read, as long as it stays as it is", async () => {
+    await writeFile(at("a.gz"), member(0, 10_000));
+    const unpacked = vi.spyOn(GzipBytes.prototype, "read");
+    const source = await open();
+    const positions: string[] = [];
+    const read = source.reader.read({ split: "a.gz", after: "", pageRecords: 1_000, follow: true });
+    const reads: number[] = [];
+    for await (const { records } of read) {
+      const before = unpacked.mock.calls.length;
+      positions.push(records.at(-1)?.position ?? positions.at(-1) ?? "");
+      for (const after of ["", ...positions.slice(-2)]) await source.reader.look("a.gz", after);
+      await source.reader.holdsAny("a.gz", { after: positions.at(-2) ?? "", to: positions.at(-1) ?? "" });
+      reads.push(unpacked.mock.calls.length - before);
+    }
+    const last = positions.at(-1) as string;
+    expect(reads.every((count) => count === 0)).toBe(true);
+    const before = unpacked.mock.calls.length;
+    expect(await source.reader.look("a.gz", last)).toEqual({ holdsRecords: false, ended: true });
+    expect(unpacked.mock.calls.length).toBe(before);
+    await appendFile(at("a.gz"), member(10_000, 10_001));
+    expect(await source.reader.look("a.gz", last)).toEqual({ holdsRecords: true, ended: false });
+    expect(unpacked.mock.calls.length).toBeGreaterThan(before);
+    unpacked.mockRestore();
+  });
+
+  test.each([
+    ["cut within its data", (packed: Buffer) => packed.subarray(0, -5), /its gzip data breaks off at byte \d+/],
+    ["cut within a member", (packed: Buffer) => Buffer.concat([packed, packed.subarray(0, 12)]), /breaks off at byte/],
+    ["followed by other bytes", (packed: Buffer) => Buffer.concat([packed, Buffer.from("rest")]), /no gzip data/],
+    [
+      "followed by zeros and other bytes",
+      (packed: Buffer) => Buffer.concat([packed, Buffer.alloc(9), Buffer.from("rest")]),
+      /its gzip data ends at byte \d+, and bytes follow that are no gzip data/,
+    ],
+    [
+      "altered",
+      (packed: Buffer) => {
+        packed[packed.length - 6] = (packed[packed.length - 6] ?? 0) ^ 1;
+        return packed;
+      },
+      /its gzip data is broken/,
+    ],
+  ])("that is %s is an error that names it", async (_case, change, message) => {
+    await writeFile(at("a.jsonl.gz"), change(member(0, 1_000)));
+    await expect(recordsOf(await open(), "a.jsonl.gz")).rejects.toMatchObject({
+      kind: "fix-configuration",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("that is padded with zeros has ended with its data", async () => {
+    await writeFile(at("a.gz"), Buffer.concat([member(0, 3), Buffer.alloc(512)]));
+    expect(await recordsOf(await open(), "a.gz")).toHaveLength(3);
+  });
+
+  test("that unpacks to one endless line is left at the longest that a line may be", async () => {
+    await writeFile(at("a.gz"), Buffer.concat([member(0, 2), gzipSync(`{"n":"${"x".repeat(80 * 1024 * 1024)}"}`)]));
+    await expect(recordsOf(await open(), "a.gz")).rejects.toThrow(/behind row 2 .* is longer than 67108864 bytes/);
+  });
+});
+
+test("a pipe, a folder and a device are errors and never waited for", async () => {
+  execFileSync("mkfifo", [at("a.jsonl")]);
+  const splits = await openFileSource({ pattern: "*.jsonl", baseFolder: folder, clock: systemClock });
+  await expect(recordsOf(splits, "a.jsonl")).rejects.toThrow(/it is a named pipe/);
+  expect(await missing(splits, "a.jsonl", "")).toContain("it is a named pipe");
+  await mkdir(at("b.jsonl"));
+  await expect(recordsOf(splits, "b.jsonl")).rejects.toThrow(/it is a folder/);
+  await symlink("/dev/zero", at("c.jsonl"));
+  await expect(recordsOf(splits, "c.jsonl")).rejects.toThrow(/it is a device/);
+});
+
+test("many files that are followed are read a few at a time, each to its end", async () => {
+  await Promise.all(Array.from({ length: 300 }, (_, n) => writeFile(at(`${n}.jsonl`), `{"n":${n}}\n`)));
+  const { reader } = await open(true);
+  const abort = new AbortController();
+  let most = 0;
+  let reading = 0;
+  const read = async (n: number): Promise<unknown> => {
+    const request = { split: `${n}.jsonl`, after: "", pageRecords: 10, follow: true, signal: abort.signal };
+    for await (const { records } of reader.read(request)) {
+      most = Math.max(most, ++reading);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      reading -= 1;
+      return records[0]?.payload;
+    }
+    return undefined;
+  };
+  const found = await Promise.all(Array.from({ length: 300 }, (_, n) => read(n)));
+  expect(found).toEqual(Array.from({ length: 300 }, (_, n) => `{"n":${n}}`));
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(64);
 });
 
 describe("a Parquet file", () => {
