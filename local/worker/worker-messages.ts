@@ -44,4 +44,6 @@ export type WorkerSays =
   | { readonly type: "failed"; readonly error: SentError }
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown; readonly counts?: RequestCounts }
   | { readonly type: "error"; readonly id: number; readonly error: SentError; readonly counts?: RequestCounts }
-  | { readonly type: "event"; readonly event: EngineEvent };
+  | { readonly type: "event"; readonly event: EngineEvent }
+  /** The process ends by itself, once it has said what it is about to say. */
+  | { readonly type: "ends"; readonly why: string };

@@ -77,7 +77,8 @@ export class WorkerPool {
       return await worker.ask({ type: "invoke", function: functionName, event, deadlineMs });
     } finally {
       clearTimeout(alarm);
-      if (seat.worker === worker) this.free(seat);
+      // One that ended is replaced first.
+      if (seat.worker === worker && !worker.hasEnded) this.free(seat);
     }
   }
 

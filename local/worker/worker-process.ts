@@ -5,6 +5,7 @@
 import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
 import { sourceUrls } from "../../shared/app/source-options.ts";
+import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
 import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
 import { loadApp } from "../load-app.ts";
@@ -24,6 +25,7 @@ function say(message: WorkerSays): void {
 
 async function load(appModule: string): Promise<void> {
   app = await loadApp(appModule);
+  refuseChangedBuiltIns();
   say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
 }
 
@@ -39,12 +41,17 @@ async function invoke(message: SupervisorSays & { readonly type: "invoke" }): Pr
     const snapshot = surroundings?.meter()?.snapshot();
     return snapshot === undefined ? {} : { counts: snapshot };
   };
+  let says: WorkerSays;
   try {
     const answer = await handlerOf(message.function)(event, { deadlineMs });
-    say({ type: "answer", id, answer, ...counts() });
+    says = { type: "answer", id, answer, ...counts() };
   } catch (thrown) {
-    say({ type: "error", id, error: sendError(thrown), ...counts() });
+    says = { type: "error", id, error: sendError(thrown), ...counts() };
   }
+  const change = changedBuiltIns();
+  if (change === undefined) return say(says);
+  say({ type: "ends", why: `the app's code changed the language's own objects: ${change.what}` });
+  process.send?.(says, () => process.exit(1));
 }
 
 /** Made at the first event and kept, as by an environment that stays warm. */

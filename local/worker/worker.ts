@@ -43,6 +43,9 @@ export class Worker {
   private started: { resolve: (message: WorkerSays) => void; reject: (error: Error) => void } | undefined;
   private next = 1;
   private end: string | undefined;
+  /** Why the process ends by itself, once it has said so. */
+  private why: string | undefined;
+  private readonly lastAnswers: (() => void)[] = [];
 
   /** @param entry the worker's module: an event worker, or the one that holds a heap engine */
   constructor(entry: "./worker-process" | "./heap-worker-process", observe: EngineObserver) {
@@ -120,18 +123,28 @@ export class Worker {
       case "event":
         this.observe(message.event);
         return;
+      case "ends":
+        this.why = message.why;
+        return;
       default: {
         if (message.counts !== undefined) this.counts = message.counts;
         const waiting = this.waiting.get(message.id);
         this.waiting.delete(message.id);
-        if (message.type === "answer") waiting?.resolve(message.answer);
-        else waiting?.reject(receiveError(message.error));
+        const answer = (): void => {
+          if (message.type === "answer") waiting?.resolve(message.answer);
+          else waiting?.reject(receiveError(message.error));
+        };
+        // Who gets the answer of a process that ends might ask that process again.
+        if (this.why === undefined) answer();
+        else this.lastAnswers.push(answer);
       }
     }
   }
 
-  private close(how: string): string {
+  private close(code: string): string {
+    const how = this.why === undefined ? code : `${code}: ${this.why}`;
     this.end = how;
+    for (const answer of this.lastAnswers.splice(0)) answer();
     const error = died(this.pid, how);
     this.started?.reject(error);
     for (const { reject } of this.waiting.values()) reject(error);

@@ -6,7 +6,9 @@
  * - A batch that redelivers an attempted range is folded in the old epoch: events keep their colour.
  * - End is written only after every write of the batch was answered, and its dead letters are durable.
  * - An error of the infrastructure ends the batch without an End: nothing is counted, all of it is delivered again.
+ * - Nothing is written by a process whose built-in objects the user's code changed, but for what was undone.
  */
+import { ChangedBuiltInsError } from "../built-ins.ts";
 import { type BatchRole, type Begun, begin } from "../control/begin.ts";
 import { spillHoles } from "../control/hole-items.ts";
 import { countTries, type Failing, type Split } from "../control/split.ts";
@@ -23,7 +25,8 @@ import type { StateItem } from "../state/state-item.ts";
 import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { halvedSize } from "./batch-size.ts";
 import { type BatchPlace, type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
-import { type PreparedBatch, prepare } from "./prepare.ts";
+import { againWhereUndone, keepIntact } from "./keep-intact.ts";
+import { PreparedBatch, type PrepareScope, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
 import { triesLeft } from "./try-at-once.ts";
 import { type Failure, type WriteScope, type Written, writeStates } from "./write-states.ts";
@@ -60,13 +63,17 @@ export async function processBatch(engine: BatchEngine, request: BatchRequest): 
   const last = request.records.at(-1);
   invariant(first !== undefined && last !== undefined, "a batch has at least one record");
   const { clock } = engine.resources;
+  const isLate = (): boolean => clock.now() >= request.deadlineMs;
   let folded = 0;
   for (let { records } = request; ; ) {
-    const result = await new Batch(engine, { ...request, records }).run(records[0] ?? first, last);
+    const from = records;
+    const result = await againWhereUndone(isLate, () =>
+      new Batch(engine, { ...request, records: from }).run(from[0] ?? first, last),
+    );
     folded += result.folded;
     const { failedFrom, isGivenUp, ...answer } = result;
     if (failedFrom === undefined) return { ...answer, failedFrom, folded };
-    if (!isGivenUp || clock.now() >= request.deadlineMs) return { ...answer, failedFrom, folded };
+    if (!isGivenUp || isLate()) return { ...answer, failedFrom, folded };
     records = records.slice(records.findIndex(({ position }) => position === failedFrom.position));
   }
 }
@@ -119,7 +126,12 @@ class Batch {
     const { split } = begun;
     const givenUp = this.#givenUp(split.failing);
     const only = records[0];
-    const prepared = () => this.#prepare(split, records, givenUp);
+    const prepared = () =>
+      keepIntact(
+        records.length,
+        () => this.#prepare(split, records, givenUp),
+        (thrown) => this.#preparedTo(split, records, thrown),
+      );
     if (!this.#mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
       return prepared();
     }
@@ -133,14 +145,15 @@ class Batch {
 
   async #fold(begun: Begun, work: FoldWork): Promise<Folded> {
     const { batch } = work.scope;
-    if (!this.#mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return foldBatch(work);
+    const fold = () =>
+      keepIntact(
+        batch.length,
+        () => foldBatch(work),
+        (thrown) => failedAtFirst(thrown),
+      );
+    if (!this.#mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return fold();
     // A record that was folded must not end as a dead letter because its invocation dies of a store: no try is left.
-    return this.#inside(
-      begun,
-      batch.positionAt(0),
-      () => foldBatch(work),
-      ({ failure }) => failure === undefined,
-    );
+    return this.#inside(begun, batch.positionAt(0), fold, ({ failure }) => failure === undefined);
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
@@ -234,27 +247,38 @@ class Batch {
 
   async #prepare(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): Promise<PreparedBatch> {
     const redriven = this.#place.split === REDRIVE_SPLIT;
-    const { app, clock } = this.#engine.resources;
-    const { triesMax } = app.deadLetters;
+    const passed = redriven ? await passedOver(this.#engine.resources, this.#place.function, records) : undefined;
     return prepare(
-      {
-        definition: this.#engine.definition,
-        events: this.#engine.source.events,
-        decoding: this.#engine.decoding ?? DEFAULT_DECODING,
-        split: this.#place.split,
-        replay: this.#request.role.phase === "REPLAYING",
-        nameKey: this.#engine.resources.nameKey ?? plainKey,
-        ...(redriven ? { passedOver: await passedOver(this.#engine.resources, this.#place.function, records) } : {}),
-        startTimeMs: split.startTimeMs,
-        givenUp: givenUp?.position,
-        skip: wantsSkipped(split, records),
-        tries: {
-          ...{ clock, deadlineMs: this.#request.deadlineMs },
-          left: (position) => triesLeft(split, triesMax, position),
-        },
-      },
+      { ...this.#prepareScope(split, records, givenUp), ...(passed === undefined ? {} : { passedOver: passed }) },
       records,
     );
+  }
+
+  /** One record, at which the user's code failed before there was a key. */
+  #preparedTo(split: Split, records: readonly SourceRecord[], thrown: unknown): PreparedBatch {
+    const batch = new PreparedBatch(this.#prepareScope(split, records, undefined), records);
+    batch.addNoEvent({ kind: "thrown", record: records[0] as SourceRecord, thrown, tries: 1 });
+    return batch;
+  }
+
+  #prepareScope(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): PrepareScope {
+    const { app, clock } = this.#engine.resources;
+    const { triesMax } = app.deadLetters;
+    return {
+      definition: this.#engine.definition,
+      events: this.#engine.source.events,
+      decoding: this.#engine.decoding ?? DEFAULT_DECODING,
+      split: this.#place.split,
+      replay: this.#request.role.phase === "REPLAYING",
+      nameKey: this.#engine.resources.nameKey ?? plainKey,
+      startTimeMs: split.startTimeMs,
+      givenUp: givenUp?.position,
+      skip: wantsSkipped(split, records),
+      tries: {
+        ...{ clock, deadlineMs: this.#request.deadlineMs },
+        left: (position) => triesLeft(split, triesMax, position),
+      },
+    };
   }
 
   async #load(
@@ -298,6 +322,8 @@ class Batch {
       if ((await enterRecord(control, this.#place, step)) === undefined) throw this.#takenOver();
       answer = await userCode();
     } catch (fault) {
+      // Nothing can be written any more: the process ends in here, which counts as a try.
+      if (fault instanceof ChangedBuiltInsError && !fault.undone) throw fault;
       // The fault that brought us here is the one to report.
       await leaveRecord(control, this.#place, step, false).catch(() => undefined);
       throw fault;
@@ -416,6 +442,15 @@ function wantsSkipped({ position, skip }: Split, [first]: readonly SourceRecord[
   if (skip === undefined || skip.after !== position) return 0;
   return skip.at === undefined || skip.at === first?.position ? skip.records : 0;
 }
+
+const failedAtFirst = (thrown: unknown): Folded => ({
+  folds: [],
+  deadLetters: [],
+  folded: 0,
+  firstTaken: undefined,
+  failure: { index: 0, thrown },
+  stoppedAt: undefined,
+});
 
 const NOT_CACHED: ReadonlySet<string> = new Set();
 

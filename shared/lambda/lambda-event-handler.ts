@@ -1,9 +1,17 @@
 /** Lambda's entry of an event function. Imports nothing of checkpoints and restores but what a batch needs. */
 import { describeApp } from "../app/app-description.ts";
 import type { AppDefinition } from "../app/define-app.ts";
+import { changedBuiltIns, refuseChangedBuiltIns } from "../built-ins.ts";
 import { answering } from "./error-answer.ts";
 import { createEventHandler, isReplayInstruction } from "./event-handler.ts";
-import { deadlineOf, type LambdaContext, once, openEnvironment, watched } from "./lambda-environment.ts";
+import {
+  deadlineOf,
+  type LambdaContext,
+  type LambdaEnvironment,
+  once,
+  openEnvironment,
+  watched,
+} from "./lambda-environment.ts";
 import { readSettings } from "./settings.ts";
 
 /**
@@ -20,6 +28,7 @@ export function lambdaEventHandler(
     const environment = await openEnvironment(readSettings(process.env, describeApp(app)));
     return { environment, handle: createEventHandler(app, functionName, environment.resources) };
   });
+  refuseChangedBuiltIns();
   return async (event, context) => {
     const { environment, handle } = await opened();
     const invocation = (): Promise<object> =>
@@ -29,9 +38,19 @@ export function lambdaEventHandler(
           return await handle(event, deadlineOf(context));
         } finally {
           environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
+          endChanged(environment);
         }
       });
     // A restore that waits for the answer is told the kind of an error; a mapping has to see it fail.
     return isReplayInstruction(event) ? answering(invocation) : invocation();
   };
+}
+
+/** The invocation fails, and Lambda replaces the sandbox: a process that ends is the one thing that it does that for. */
+function endChanged({ watch }: LambdaEnvironment): void {
+  const change = changedBuiltIns();
+  if (change === undefined) return;
+  watch.failed(change);
+  watch.publish();
+  process.exit(1);
 }

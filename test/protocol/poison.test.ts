@@ -1,5 +1,5 @@
 /** Records that the user's code cannot fold: it throws at them, or dies of them; and what is none of their fault. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { StateCache } from "../../shared/batch/state-cache.ts";
 import { path, value } from "../../shared/control/conditional-write.ts";
 import { splitKey } from "../../shared/control/item-keys.ts";
@@ -566,5 +566,71 @@ describe("records that the schema refuses, or that nobody can read", () => {
     await lost.restore({ checkpoint: n });
     await lost.drain();
     expect(await lost.itemOf("s")).toMatchObject({ position: "000007", takenBy: ["v1"] });
+  });
+});
+
+describe("a record at which the user's code changes the language's own objects", () => {
+  const changing = (ids: readonly string[], throws = false) =>
+    logFunction("log", (id) => {
+      if (!ids.includes(id)) return;
+      Object.assign(Object.prototype, { added: id });
+      if (throws) throw new Error("and fails");
+    });
+
+  test.each([
+    ["once", [], false],
+    ["and throws", [], true],
+    ["as others do", ["s1", "s7", "t2"], false],
+  ])("%s becomes a dead letter after its tries that says so; all others are folded", async (_how, more, throws) => {
+    const world = new TestWorld({ triesMax: 3 });
+    world.split("s", "abacbabc");
+    world.split("t", "ab");
+    const bad = ["s4", ...more];
+    const definition = changing(bad, throws);
+    await world.deliverUntilDone("s", 1, 8, { definition });
+    await world.deliverUntilDone("t", 1, 2, { definition });
+    expect("added" in {}).toBe(false);
+    const given = await letters(world);
+    expect(given).toHaveLength(bad.length);
+    for (const letter of given) {
+      expect(letter).toMatchObject({
+        cause: "failed",
+        tries: 3,
+        error: expect.stringContaining('Object.prototype has got a member "added"'),
+      });
+    }
+    await world.checkpoint();
+    await expectAllResolved(world);
+    await expectPromise(world);
+  });
+
+  test("and it cannot be undone is a death of the record: its mark stays, and the next worker finds it", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "abac");
+    const iterators: { next: unknown } = Object.getPrototypeOf([].values());
+    const { next } = iterators;
+    let changes = 0;
+    const definition = logFunction("log", (id) => {
+      if (id !== "s3") return;
+      changes += 1;
+      Object.assign(iterators, { next: () => ({ done: true }) });
+    });
+    /** As a supervisor does: whoever said that it is changed is replaced by an intact one. */
+    for (let deliveries = 0; deliveries < 30; deliveries++) {
+      const delivery = world.deliver("s", 1, 4, { definition });
+      const isDone = await delivery.then(
+        ({ failedFrom }) => failedFrom === undefined,
+        () => false,
+      );
+      Object.assign(iterators, { next });
+      if (isDone) break;
+    }
+    expect(await letters(world)).toMatchObject([
+      { position: "000003", cause: "failed", tries: 2, error: "The process died while it handled this record." },
+    ]);
+    expect(changes).toBeLessThanOrEqual(5);
+    await world.checkpoint();
+    await expectAllResolved(world);
+    await expectPromise(world);
   });
 });

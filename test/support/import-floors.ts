@@ -10,6 +10,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "shared/errors.ts": 0,
   "shared/environment.ts": 0,
   "shared/for-each.ts": 0,
+  "shared/built-ins.ts": 0,
   "shared/json/": 0,
   "shared/dynamodb/": 0,
   "shared/function/": 1,
