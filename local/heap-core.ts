@@ -22,6 +22,12 @@ export interface HeapCoreOptions {
   readonly allowEmpty?: boolean;
 }
 
+/** The user's code, and the name of its version; undefined where nothing tells one from another. */
+export interface LoadedCode {
+  readonly app: AppDefinition;
+  readonly codeVersion: string | undefined;
+}
+
 const DISCOVERY_MS = 1_000;
 /** Looking at control costs nothing here, and a checkpoint begins the sooner when it is due. */
 const COORDINATOR_MS = 50;
@@ -45,14 +51,14 @@ export class HeapCore {
   }
 
   static async start(
-    app: AppDefinition,
+    { app, codeVersion }: LoadedCode,
     settings: WorkerSettings,
     options: HeapCoreOptions,
     observe: EngineObserver,
   ): Promise<HeapCore> {
     const surroundings = localSurroundings(settings.dynamodb, observe);
     const { clock } = surroundings;
-    const resources = await openResources(settings, surroundings);
+    const resources = { ...(await openResources(settings, surroundings)), ...versioned(codeVersion) };
     try {
       await checkSources(resources, options);
       const handlers = handlersOf(app, resources);
@@ -84,8 +90,8 @@ export class HeapCore {
   }
 
   /** Another version of the same functions, over the same state. */
-  deploy(app: AppDefinition): void {
-    const resources = { ...this.resources, app: describeApp(app) };
+  deploy({ app, codeVersion }: LoadedCode): void {
+    const resources = { ...this.resources, app: describeApp(app), ...versioned(codeVersion) };
     for (const [name, handler] of handlersOf(app, resources)) this.handlers.set(name, handler);
     this.core.deploy(resources);
   }
@@ -107,6 +113,9 @@ export class HeapCore {
     }
   }
 }
+
+const versioned = (codeVersion: string | undefined): Pick<OpenedResources, "codeVersion"> =>
+  codeVersion === undefined ? {} : { codeVersion: () => codeVersion };
 
 function handlersOf(app: AppDefinition, resources: OpenedResources): Map<string, FunctionHandler> {
   return new Map(

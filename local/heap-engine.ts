@@ -6,6 +6,7 @@ import { systemClock } from "../shared/environment.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import type { RestoreStatus } from "../shared/restore/status.ts";
+import { codeVersionOf } from "./code-version.ts";
 import type { Engine, EngineProgress, StartedOptions } from "./engine.ts";
 import type { CoreProgress } from "./engine-core.ts";
 import { HeapCore, type HeapCoreOptions } from "./heap-core.ts";
@@ -42,8 +43,9 @@ const coreOptions = ({
 async function startInProcess(options: StartedOptions): Promise<Engine> {
   const startedAtMs = systemClock.now();
   const app = options.app ?? (await loadApp(options.appModule ?? ""));
+  const codeVersion = options.appModule === undefined ? undefined : codeVersionOf(options.appModule);
   let settings = workerSettings({ app: describeApp(app), sources: sourceUrls(app) }, options, PLACE);
-  const heap = await HeapCore.start(app, settings, coreOptions(options), options.observe);
+  const heap = await HeapCore.start({ app, codeVersion }, settings, coreOptions(options), options.observe);
   options.home_.writeSettings(homeSettings(settings, options, options.appModule));
   const { core } = heap;
   return {
@@ -75,7 +77,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
         { ...options, appModule },
         PLACE,
       );
-      heap.deploy(next);
+      heap.deploy({ app: next, codeVersion: codeVersionOf(appModule) });
       options.home_.writeSettings(homeSettings(settings, options, appModule));
     },
     state: (functionName, key) => heap.state(functionName, key),

@@ -3,12 +3,14 @@ import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
 import { sourceUrls } from "../../shared/app/source-options.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
+import { codeVersionOf } from "../code-version.ts";
 import { HeapCore, type HeapCoreOptions } from "../heap-core.ts";
 import { loadApp } from "../load-app.ts";
 import { sendError } from "./sent-error.ts";
 import type { SupervisorSays, WorkerSays } from "./worker-messages.ts";
 
 let app: AppDefinition | undefined;
+let codeVersion = "";
 let engine: HeapCore | undefined;
 
 function say(message: WorkerSays): void {
@@ -17,13 +19,14 @@ function say(message: WorkerSays): void {
 
 async function begin(message: SupervisorSays & { readonly type: "load" | "open" }): Promise<void> {
   if (message.type === "load") {
+    codeVersion = codeVersionOf(message.appModule);
     app = await loadApp(message.appModule);
     refuseChangedBuiltIns();
     say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
     return;
   }
   if (app === undefined) throw new Error("The worker was opened before it was loaded.");
-  engine = await HeapCore.start(app, message.settings, message.options as HeapCoreOptions, (event) => {
+  engine = await HeapCore.start({ app, codeVersion }, message.settings, message.options as HeapCoreOptions, (event) => {
     if (event.type !== "batch") say({ type: "event", event });
     const change = event.type === "delivery-failed" ? changedBuiltIns() : undefined;
     // What was undone is forgotten with the record; losing the state for it would have the record replayed, without end.

@@ -8,12 +8,14 @@ import { sourceUrls } from "../../shared/app/source-options.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
 import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
+import { codeVersionOf } from "../code-version.ts";
 import { loadApp } from "../load-app.ts";
 import { type LocalSurroundings, localSurroundings } from "../surroundings.ts";
 import { sendError } from "./sent-error.ts";
 import type { SupervisorSays, WorkerSays, WorkerSettings } from "./worker-messages.ts";
 
 let app: AppDefinition | undefined;
+let codeVersion = "";
 let resources: OpenedResources | undefined;
 let surroundings: LocalSurroundings | undefined;
 const handlers = new Map<string, EventHandler>();
@@ -24,6 +26,7 @@ function say(message: WorkerSays): void {
 }
 
 async function load(appModule: string): Promise<void> {
+  codeVersion = codeVersionOf(appModule);
   app = await loadApp(appModule);
   refuseChangedBuiltIns();
   say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
@@ -31,7 +34,7 @@ async function load(appModule: string): Promise<void> {
 
 async function open(settings: WorkerSettings): Promise<void> {
   surroundings = localSurroundings(settings.dynamodb, (event) => say({ type: "event", event }));
-  resources = await openResources(settings, surroundings);
+  resources = { ...(await openResources(settings, surroundings)), codeVersion: () => codeVersion };
   say({ type: "ready" });
 }
 

@@ -31,12 +31,14 @@ export interface Attendants {
   readonly observe: Observer;
   /** How messages name a user's key. @default as it is */
   readonly nameKey?: KeyNamer;
+  /** See {@link AppResources.codeVersion}; for those who run the user's code. */
+  readonly codeVersion?: () => string;
 }
 
 /** @throws TidemarkError `fix-configuration` when a source has no binding; what `openSource` throws */
 export async function assembleResources(
   settings: Settings,
-  { clock, randomness, observe, nameKey }: Attendants,
+  { clock, randomness, observe, nameKey, codeVersion }: Attendants,
   stores: Stores,
   openSource: (binding: string) => Promise<Source>,
 ): Promise<OpenedResources> {
@@ -61,6 +63,7 @@ export async function assembleResources(
     randomness,
     observe,
     ...(nameKey === undefined ? {} : { nameKey }),
+    ...(codeVersion === undefined ? {} : { codeVersion }),
     close: () => stores.close(),
     sourceOf(functionName) {
       const source = byFunction.get(functionName);

@@ -20,6 +20,7 @@ import {
   type Stores,
   tableOf,
 } from "./assemble-resources.ts";
+import { bundleVersion } from "./bundle-version.ts";
 import { claimantOf } from "./claimant.ts";
 import { LambdaWatch } from "./lambda-watch.ts";
 import type { Settings } from "./settings.ts";
@@ -71,6 +72,7 @@ export async function openEnvironment(
     randomness: systemRandomness,
     observe: watch.observe,
     nameKey: settings.logKeys === true ? plainKey : hashedKey,
+    codeVersion: bundleVersion(),
   };
   const requestHandler = { connectionTimeout: CONNECTION_MS_MAX, socketTimeout: SILENCE_MS_MAX };
   const client = new DynamoDBClient({ requestHandler });
