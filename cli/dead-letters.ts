@@ -1,6 +1,7 @@
 /** `tidemark dead-letters`: the records that were given up, and the way back for them. */
 import type { Command } from "commander";
 import { openHomeApp } from "../local/open-home-app.ts";
+import { skipInHome } from "../local/steer-home.ts";
 import { functionNamed } from "../shared/app/app-description.ts";
 import { listDeadLetters } from "../shared/dead-letter/dead-letter.ts";
 import { putBackLetters } from "../shared/dead-letter/put-back.ts";
@@ -8,11 +9,17 @@ import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { jsonText } from "../shared/json/json-text.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
+import { parseCount } from "./duration.ts";
 
 interface RedriveOptions extends CommonOptions {
   readonly split?: string;
   readonly position?: string;
   readonly all?: boolean;
+}
+
+interface SkipOptions extends CommonOptions {
+  readonly split?: string;
+  readonly records: number;
 }
 
 const LIST_EXAMPLES = `
@@ -32,6 +39,16 @@ was put back already is left alone, unless --all says otherwise; putting one bac
 
 A deployed app is asked at its coordinator: {"redrive":"on-time"}. See docs/operations.md.`;
 
+const SKIP_EXAMPLES = `
+Examples:
+  $ tidemark dead-letters skip on-time
+  $ tidemark dead-letters skip on-time --split flights-1.jsonl --records 20
+
+The records become dead letters of the cause "skipped", and holes, by the split's next batch: of a live run, or of the
+next one. Repair the function instead where they should count; redrive puts them back later.
+
+A deployed app is asked at its coordinator: {"skip":"on-time"}. See docs/operations.md.`;
+
 export function addDeadLetters(program: Command): void {
   const letters = program.command("dead-letters").description("Lists records that were given up, and puts them back.");
   withCommonOptions(
@@ -50,6 +67,16 @@ export function addDeadLetters(program: Command): void {
     .option("--all", "those that were put back before, too")
     .addHelpText("after", REDRIVE_EXAMPLES)
     .action((name: string, options: RedriveOptions) => conclude(options, () => redrive(name, options)));
+  withCommonOptions(
+    letters
+      .command("skip")
+      .description("Has a stopped split pass over the record that it stands at.")
+      .argument("<function>", "the function's name"),
+  )
+    .option("--split <split>", "this split alone, stopped or not (default: all that have stopped)")
+    .option("--records <n>", "so many records, from that one on", parseCount, 1)
+    .addHelpText("after", SKIP_EXAMPLES)
+    .action((name: string, options: SkipOptions) => conclude(options, () => skip(name, options)));
 }
 
 async function list(name: string | undefined, options: CommonOptions): Promise<undefined> {
@@ -88,6 +115,24 @@ async function redrive(name: string, { home, json, split, position, all }: Redri
     const { redriven } = await putBackLetters(await app.storage(), description, choice, { clock: systemClock });
     if (json === true) printJson({ function: name, redriven });
     else print(redriven === 0 ? "There is nothing to put back." : `${redriven} records were put back.`);
+  } finally {
+    await app.close();
+  }
+}
+
+async function skip(name: string, { home, json, split, records }: SkipOptions): Promise<undefined> {
+  const app = openHomeApp(home);
+  try {
+    const choice = { function: name, records, ...(split === undefined ? {} : { split }) };
+    const { skipping } = await skipInHome(app, choice);
+    if (json === true) printJson({ function: name, skipping });
+    else {
+      for (const one of skipping) {
+        print(
+          `Split ${one.split} of ${name} passes over ${one.records === 1 ? "the record" : `${one.records} records from the one`} at ${one.at} with its next batch.`,
+        );
+      }
+    }
   } finally {
     await app.close();
   }

@@ -111,6 +111,7 @@ class DynamoDBEngine implements Engine {
   checkpoint: Engine["checkpoint"] = (options) => this.core.checkpoint(options);
   restore: Engine["restore"] = (choice, how) => this.core.restore(choice, how);
   restoreStatus: Engine["restoreStatus"] = () => this.core.restoreStatus();
+  skip: Engine["skip"] = (choice) => this.core.skip(choice);
   drained: Engine["drained"] = () => this.core.drained();
   killWorker: Engine["killWorker"] = async (signal = "SIGKILL") => this.pool.kill(signal);
   state: Engine["state"] = (functionName, key) => readState(this.resources, functionName, key);

@@ -6,6 +6,7 @@ import type { AppResources } from "../shared/app/app-resources.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
 import { REDRIVE_SPLIT } from "../shared/dead-letter/redrive-letter.ts";
+import { type SkipChoice, type Skipping, skipRecords } from "../shared/dead-letter/skip.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
 import type { ReplayInvoker } from "../shared/restore/replay-invoker.ts";
@@ -175,6 +176,10 @@ export class EngineCore {
 
   restoreStatus(): ReturnType<typeof restoreStatus> {
     return restoreStatus(this.resources);
+  }
+
+  skip(choice: SkipChoice): Promise<Skipping> {
+    return skipRecords(this.resources, choice);
   }
 
   drained(): Promise<void> {

@@ -3,6 +3,7 @@ import path from "node:path";
 import type { AppDescription } from "../shared/app/app-description.ts";
 import type { AppDefinition } from "../shared/app/define-app.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
+import type { SkipChoice, Skipping } from "../shared/dead-letter/skip.ts";
 import type { RequestCounts } from "../shared/dynamodb/request-meter.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import type { RestoreChoice } from "../shared/restore/restore.ts";
@@ -51,7 +52,7 @@ export interface EngineOptions {
   readonly inProcess?: boolean;
   /** How long one invocation may take before its worker is killed, in ms. @default 60_000 */
   readonly invocationMs?: number;
-  /** Pauses between deliveries that fail. @default 50 ms, doubling up to 2 s */
+  /** Pauses between deliveries that fail. @default 100 ms, doubling up to 2 s */
   readonly pauses?: DeliveryPauses;
   /** Told everything that happens. From a heap engine's own process `batch` events are left out: they would cost more than the batches. */
   readonly observe?: EngineObserver;
@@ -89,6 +90,11 @@ export interface Engine {
    */
   restore(choice?: RestoreChoice, how?: { readonly wait?: boolean }): Promise<RestoreReport>;
   restoreStatus(): Promise<RestoreStatus>;
+  /**
+   * Has splits pass over what they stand at, as dead letters and holes; the next batch of each does it.
+   * @throws TidemarkError `fix-configuration` when nothing stands there; see `skipRecords`
+   */
+  skip(choice: SkipChoice): Promise<Skipping>;
   /** Resolves when every source is bounded and all of it is resolved. Follows through crashes and restores. */
   drained(): Promise<void>;
   /**

@@ -2,6 +2,7 @@
 import path from "node:path";
 import { describeApp } from "../shared/app/app-description.ts";
 import { sourceUrls } from "../shared/app/source-options.ts";
+import type { Skipping } from "../shared/dead-letter/skip.ts";
 import { systemClock } from "../shared/environment.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
@@ -63,6 +64,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
     checkpoint: (given) => core.checkpoint(given),
     restore: (choice, how) => core.restore(choice, how),
     restoreStatus: () => core.restoreStatus(),
+    skip: (choice) => core.skip(choice),
     drained: () => core.drained(),
     killWorker: async () => {
       throw new TidemarkError(
@@ -134,6 +136,8 @@ class HeapProcessEngine implements Engine {
   };
 
   restoreStatus: Engine["restoreStatus"] = async () => (await this.callThrough("restoreStatus")) as RestoreStatus;
+
+  skip: Engine["skip"] = async (choice) => (await this.call("skip", choice)) as Skipping;
 
   drained: Engine["drained"] = async () => void (await this.callThrough("drained"));
 

@@ -13,7 +13,7 @@ import { receiveError, sendError } from "./worker/sent-error.ts";
 import type { SentError } from "./worker/worker-messages.ts";
 
 /** What a run can be asked. */
-type Steering = Pick<Engine, "checkpoint" | "restore" | "restoreStatus" | "state" | "statePage">;
+type Steering = Pick<Engine, "checkpoint" | "restore" | "restoreStatus" | "skip" | "state" | "statePage">;
 type Answer<Method extends keyof Steering> = Awaited<ReturnType<Steering[Method]>>;
 
 interface Asked {
@@ -97,6 +97,8 @@ function carryOut(engine: Engine, asked: Asked): Promise<unknown> {
     }
     case "restoreStatus":
       return engine.restoreStatus();
+    case "skip":
+      return engine.skip(first as Parameters<Engine["skip"]>[0]);
     case "state":
       return engine.state(first as string, second as string);
     case "statePage":

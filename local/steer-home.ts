@@ -1,6 +1,7 @@
 /** Checkpoints and restores from beside a run, or without one: any process may drive them, and another may carry on. */
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
+import { type SkipChoice, type Skipping, skipRecords } from "../shared/dead-letter/skip.ts";
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
@@ -77,6 +78,15 @@ export async function restoreHome(
       return { report, status: await look(), end: "loaded" };
     }
   }
+}
+
+/**
+ * Has splits pass over what they stand at, by their next batches: of a live run, or of the next one.
+ * @throws TidemarkError of `skipRecords`; with the heap backend, when no run is alive
+ */
+export async function skipInHome(app: HomeApp, choice: SkipChoice): Promise<Skipping> {
+  if (app.settings.backend === "heap") return askRun(app.home, "skip", choice);
+  return skipRecords(await app.resources(), choice);
 }
 
 export async function statusOfHome(app: HomeApp): Promise<RestoreStatus> {

@@ -6,6 +6,7 @@ import {
   type CreateAlarmOptions,
   type IAlarmAction,
   type IMetric,
+  MathExpression,
   Stats,
   TreatMissingData,
 } from "aws-cdk-lib/aws-cloudwatch";
@@ -21,6 +22,12 @@ export interface AlarmOptions {
    * @default - three intervals, and at least 15 minutes
    */
   readonly checkpointAge?: Duration;
+  /**
+   * How many of 100 records of a function may be refused by its schema, or be unreadable, within five minutes: they stop no
+   * split, so this alone says that the producers or the schema have changed.
+   * @default 1
+   */
+  readonly refusedPercent?: number;
 }
 
 /** @internal */
@@ -52,7 +59,7 @@ export class TidemarkAlarms extends Construct {
   /** @internal */
   constructor(scope: Construct, id: string, { app, service, intervalMs, functions, ...options }: TidemarkAlarmsProps) {
     super(scope, id);
-    const { actions = [], checkpointAge } = options;
+    const { actions = [], checkpointAge, refusedPercent = 1 } = options;
     this.checkpointFailed = alarm(this, "CheckpointFailed", actions, appMetric(service, "checkpointFailed"), {
       alarmDescription: `${app}: a checkpoint failed. Its log says why; the next one is taken as planned.`,
       ...ONCE,
@@ -79,7 +86,7 @@ export class TidemarkAlarms extends Construct {
     this.functions = Object.fromEntries(
       functions.map(({ deployed, retention }) => [
         deployed.functionName,
-        functionAlarms(this, app, { deployed, retention, actions }),
+        functionAlarms(this, app, { deployed, retention, actions, refusedPercent }),
       ]),
     );
   }
@@ -95,9 +102,11 @@ export interface FunctionAlarms {
   readonly splitLag: Alarm;
   /** A record was given up. */
   readonly deadLetters: Alarm;
+  /** Too many of the records were refused by the schema, or could not be read. */
+  readonly refusedRate: Alarm;
   /** The source dropped records before they were folded. */
   readonly holes: Alarm;
-  /** A split takes no more records: too many dead letters in a row. */
+  /** A split takes no more records: too many failures in a row, or a new version whose schema takes nothing. */
   readonly splitStopped: Alarm;
 }
 
@@ -108,7 +117,13 @@ function functionAlarms(
     deployed,
     retention,
     actions,
-  }: { readonly deployed: EventFunction; readonly retention: Duration; readonly actions: readonly IAlarmAction[] },
+    refusedPercent,
+  }: {
+    readonly deployed: EventFunction;
+    readonly retention: Duration;
+    readonly actions: readonly IAlarmAction[];
+    readonly refusedPercent: number;
+  },
 ): FunctionAlarms {
   const name = deployed.functionName;
   const halfOfRetention = {
@@ -128,16 +143,34 @@ function functionAlarms(
       alarmDescription: `${app}, ${name}: a record became a dead letter. It stands in the bucket, and checkpoints say that it is missing; it can be put back: see "A poison record" in docs/operations.md.`,
       ...ONCE,
     }),
+    refusedRate: alarm(scope, `RefusedRate-${name}`, actions, refusedRate(deployed), {
+      alarmDescription: `${app}, ${name}: more than ${refusedPercent} % of the records were refused by the schema, or could not be read. They are dead letters and stop nothing: see "Refused records" in docs/operations.md.`,
+      threshold: refusedPercent,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: 1,
+    }),
     holes: alarm(scope, `Holes-${name}`, actions, deployed.metricHoles(), {
       alarmDescription: `${app}, ${name}: the source dropped records before they were folded. Checkpoints say which.`,
       ...ONCE,
     }),
     splitStopped: alarm(scope, `SplitStopped-${name}`, actions, deployed.metricSplitsStopped(), {
-      alarmDescription: `${app}, ${name}: a split is stopped, since too many records in a row were given up. Nothing is lost: repair the function.`,
+      alarmDescription: `${app}, ${name}: a split is stopped, since too many records in a row failed, or a new version's schema takes none. Nothing is lost: repair the function.`,
       ...ONCE,
     }),
   };
 }
+
+/** In percent of what was delivered. */
+const refusedRate = (deployed: EventFunction): MathExpression =>
+  new MathExpression({
+    expression: "IF(delivered > 0, 100 * FILL(refused, 0) / delivered, 0)",
+    label: "refused records, %",
+    period: Duration.minutes(5),
+    usingMetrics: {
+      refused: deployed.metricRecordsRefused(),
+      delivered: deployed.metric("batchSize", { statistic: Stats.SUM }),
+    },
+  });
 
 const MINUTE = { period: Duration.minutes(1), statistic: Stats.MAXIMUM };
 

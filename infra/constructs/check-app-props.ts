@@ -198,7 +198,15 @@ function checkLogs(given: unknown): void {
 
 function checkAlarms(given: unknown, { checkpointing }: AppDefinition): void {
   if (given === undefined || given === false) return;
-  checkOptions("alarms", given, ["actions", "checkpointAge"]);
+  checkOptions("alarms", given, ["actions", "checkpointAge", "refusedPercent"]);
+  const { refusedPercent: percent = 1 } = given;
+  if (!(typeof percent === "number" && percent > 0 && percent <= 100)) {
+    refuse(
+      "alarms.refusedPercent",
+      show(percent),
+      "it must be a number of more than 0 and at most 100. Give 1, or leave it out",
+    );
+  }
   checkList("alarms.actions", given.actions, "bind", "alarm actions. Give [new SnsAction(topic)]");
   if (given.checkpointAge === undefined) return;
   const intervalMs = checkpointing?.intervalMs;

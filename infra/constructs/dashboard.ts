@@ -51,7 +51,10 @@ export function appDashboard(
       graph("Wait of the oldest record (ms)", each("splitLag")),
     ),
     row(
-      graph("Dead letters", each("deadLetters")),
+      graph("Dead letters", [
+        ...each("deadLetters"),
+        ...functions.map((one) => one.metricRecordsRefused({ label: `${one.functionName}, refused` })),
+      ]),
       graph("Holes", each("holes")),
       graph("Batches at stopped splits", each("splitsStopped")),
       graph("Restores, drifted mappings", [appMetric(service, "restoreRunning"), appMetric(service, "mappingDrift")]),

@@ -96,6 +96,11 @@ export class EventFunction extends Construct {
     return this.metric("deadLetters", options);
   }
 
+  /** Records that became dead letters because the schema refused them, or nobody could read them. */
+  metricRecordsRefused(options?: MetricOptions): Metric {
+    return this.metric("recordsRefused", options);
+  }
+
   /** Ranges of records that the source dropped before they were folded. */
   metricHoles(options?: MetricOptions): Metric {
     return this.metric("holes", options);

@@ -21,7 +21,7 @@ export interface DeliveryPauses {
   readonly longestMs: number;
 }
 
-export const DELIVERY_PAUSES: DeliveryPauses = { firstMs: 50, longestMs: 2_000 };
+export const DELIVERY_PAUSES: DeliveryPauses = { firstMs: 100, longestMs: 2_000 };
 
 /** How often a restore that replays the split is looked at. */
 const RESTORE_POLL_MS = 100;

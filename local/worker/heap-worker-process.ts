@@ -57,6 +57,8 @@ function answer(method: string, given: readonly unknown[]): Promise<unknown> {
       return core.restore(...(given as Parameters<typeof core.restore>));
     case "restoreStatus":
       return core.restoreStatus();
+    case "skip":
+      return core.skip(given[0] as Parameters<typeof core.skip>[0]);
     case "drained":
       return core.drained();
     case "state":

@@ -18,9 +18,16 @@ export interface CheckpointingOptions {
 }
 
 export interface DeadLetterOptions {
-  /** How often a record is tried before it becomes a dead letter. @default 10 */
+  /**
+   * How often the function may throw at a record before it becomes a dead letter. Where it takes another record of the batch
+   * after that, all tries are made at once; else one a delivery, with growing pauses. A record that the schema refuses, that
+   * cannot be read, or whose key or state cannot be kept, is tried once. @default 10
+   */
   readonly triesMax?: number;
-  /** After so many dead letters in a row a split stops: the function is broken, not the records. @default 100 */
+  /**
+   * After so many records in a row that failed, a split stops: the function is broken, not the records. Records that the
+   * schema refuses do not count, except of a version of the code that has taken no record of the split yet. @default 100
+   */
   readonly maxConsecutiveDeadLetters?: number;
 }
 

@@ -25,7 +25,7 @@ import {
 } from "../control/split-steps.ts";
 import { type CheckpointRun, type Interruption, readWhileOpen, SPLITS_CONCURRENCY } from "./checkpoint-run.ts";
 import { freshAtBeginning, lookAtSplit, tailHasExpired } from "./look-at-split.ts";
-import { cutFailing, holesAtCut, type SplitCut } from "./split-cut.ts";
+import { cutFailing, holesAtCut, type SplitCut, unreadableAt } from "./split-cut.ts";
 
 /** The source is asked whether a tried tail is still there at every so many polls: it costs calls that handlers need. */
 const POLLS_PER_TAIL_CHECK = 10;
@@ -38,6 +38,8 @@ interface Approach {
   readonly place: SplitPlace;
   visits: number;
   looked: boolean;
+  /** The look found that the source cannot be read. */
+  unreadable?: boolean;
   cut?: SplitCut;
 }
 
@@ -104,11 +106,14 @@ async function visit(run: CheckpointRun, approach: Approach): Promise<"supersede
       await askForBarrier(resources.control, place, { generation, n });
       continue;
     }
-    const seen = approach.looked ? split : await lookAtSplit(resources, place, split);
+    const onRefused = (): void => {
+      approach.unreadable = true;
+    };
+    const seen = approach.looked ? split : await lookAtSplit(resources, place, split, onRefused);
     approach.looked = true;
     if (seen.gen !== generation || seen.epoch > n) return "superseded";
     if (seen.epoch === n) {
-      const cut = await cutOf(run, place, seen);
+      const cut = await cutOf(run, approach, seen);
       if (cut === undefined) return "superseded";
       approach.cut = cut;
       return "visited";
@@ -145,7 +150,7 @@ async function bear({ resources }: CheckpointRun, place: SplitPlace): Promise<vo
 /** Undefined: the barrier is gone, because the checkpoint has its outcome already. */
 async function cutOf(
   { resources, checkpoint: { n } }: CheckpointRun,
-  place: SplitPlace,
+  { place, unreadable }: Approach,
   split: Split,
 ): Promise<SplitCut | undefined> {
   const position = split.barriers[n];
@@ -155,7 +160,7 @@ async function cutOf(
   const { startTimeMs, takenBy } = split;
   return {
     ...{ position, freshAtMs, startTimeMs, takenBy, holes, ...place },
-    failing: cutFailing(split),
+    failing: unreadable === true ? unreadableAt(position, resources.clock.now()) : cutFailing(split),
     ended: split.ended === true && split.position === position,
   };
 }

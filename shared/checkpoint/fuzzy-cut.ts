@@ -18,7 +18,7 @@ import { invariant } from "../errors.ts";
 import { type CheckpointRun, type Interruption, readWhileOpen, SPLITS_CONCURRENCY } from "./checkpoint-run.ts";
 import { throwFirst } from "./cut.ts";
 import { lookAtSplit } from "./look-at-split.ts";
-import { cutFailing, holesAtCut, type SplitCut } from "./split-cut.ts";
+import { cutFailing, holesAtCut, type SplitCut, unreadableAt } from "./split-cut.ts";
 
 /** Reads and saves every split's position, unless that was done before. One small write and a look a split. */
 export async function takeFuzzyCut(
@@ -50,8 +50,11 @@ async function savePositions({ resources, checkpoint }: CheckpointRun, cut: stri
         const found = await readSplit(resources.control, place);
         // An unborn split has folded nothing: its beginning is its cut, and a restore births it there.
         if (found === undefined || found === "unborn") return;
-        const split = await lookAtSplit(resources, place, found);
-        const failing = cutFailing(split);
+        let unreadable = false;
+        const split = await lookAtSplit(resources, place, found, () => {
+          unreadable = true;
+        });
+        const failing = unreadable ? unreadableAt(split.position, resources.clock.now()) : cutFailing(split);
         await resources.control.update(cutKey(checkpoint.n, cut, place), {
           conditions: [],
           set: [

@@ -13,17 +13,26 @@ import { spillHoles } from "../control/hole-items.ts";
 import { isClean, type Split } from "../control/split.ts";
 import { noteLook, type SplitPlace } from "../control/split-steps.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
-import { describeThrown } from "../errors.ts";
+import { describeThrown, TidemarkError } from "../errors.ts";
 import { BEGINNING } from "../source/position.ts";
 import type { Source } from "../source/source.ts";
 
-/** @returns the split as noted, or as it was. */
-export async function lookAtSplit(resources: AppResources, place: SplitPlace, read: Split): Promise<Split> {
+/**
+ * @param onRefused the source cannot be read, and will not be until somebody has repaired something: a file was replaced, a
+ *   permission taken away
+ * @returns the split as noted, or as it was.
+ */
+export async function lookAtSplit(
+  resources: AppResources,
+  place: SplitPlace,
+  read: Split,
+  onRefused: () => void = () => {},
+): Promise<Split> {
   const { clock, control, observe } = resources;
   if (read.ended === true) return read;
   // Nothing that arrives while the source answers counts as seen, and whatever has expired by then may have been missed.
   const askedAtMs = clock.now();
-  const look = await asked(resources, place, ({ reader }) => reader.look(place.split, read.position));
+  const look = await asked(resources, place, ({ reader }) => reader.look(place.split, read.position), onRefused);
   if (look === undefined) return read;
   if (!look.holdsRecords || look.firstArrivalTimeMs !== undefined) {
     const milliseconds = look.holdsRecords ? Math.max(0, askedAtMs - (look.firstArrivalTimeMs ?? askedAtMs)) : 0;
@@ -79,10 +88,12 @@ async function asked<Answer>(
   { sourceOf, observe }: AppResources,
   place: SplitPlace,
   question: (source: Source) => Promise<Answer>,
+  onRefused: () => void = () => {},
 ): Promise<Answer | undefined> {
   try {
     return await question(sourceOf(place.function));
   } catch (thrown) {
+    if (thrown instanceof TidemarkError && thrown.kind === "fix-configuration") onRefused();
     observe({ type: "look-failed", ...place, error: describeThrown(thrown) });
     return undefined;
   }

@@ -35,17 +35,19 @@ export interface ManifestSplit {
   readonly ended: boolean;
   /** The versions of the code that took a record of the split last. Absent: none had said so. */
   readonly takenBy?: readonly string[];
-  /** The record that stood in the way when the checkpoint was taken. Absent: none did, or it was written before manifests said so. */
+  /** What stood in the way when the checkpoint was taken. Absent: nothing did, or it was written before manifests said so. */
   readonly failing?: ManifestFailing;
   /** What is missing from the state though it stands before `position`. */
   readonly holes: readonly Hole[];
 }
 
+/** A record that was tried, or a source that could not be read. */
 export interface ManifestFailing {
+  /** Of the record; where the source could not be read, of the split. */
   readonly position: Position;
   /** When it was tried first. ISO 8601. */
   readonly since: string;
-  /** The split had stopped at it. */
+  /** It does not pass by itself: the split had stopped at it, or its source could not be read. */
   readonly stopped?: true;
 }
 

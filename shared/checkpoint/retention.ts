@@ -8,6 +8,8 @@
  * - The order: manifests are read first, then control with its pins, then the deletion is announced on control under
  *   exactly those pins, and only then storage is touched. A pin that comes before the announcement makes it fail, and
  *   retention decides again; a pin that comes after it is refused. So no restore ever reads a checkpoint that is going.
+ * - The newest checkpoint in which no split was stuck stays ◆: those that come after it go on holding the state at which
+ *   something stands, and would push out the last one from which it can be undone.
  * - Only checkpoints that this life of the app has taken are deleted: storage that an earlier life left behind may be
  *   all that is left of it.
  */
@@ -27,7 +29,7 @@ const DECISIONS_MAX = 10;
 
 /** What retention decides by. */
 export interface RetentionView {
-  readonly kept: readonly { readonly checkpoint: number; readonly generation: number }[];
+  readonly kept: readonly { readonly checkpoint: number; readonly generation: number; readonly stuck?: boolean }[];
   readonly isLive: (checkpoint: { readonly checkpoint: number; readonly generation: number }) => boolean;
   readonly retained: number;
   /** Pinned by a restore, or the ground that the live generation stands on. */
@@ -35,14 +37,28 @@ export interface RetentionView {
 }
 
 /**
- * The checkpoints to delete: all of the live lineage but the last `retained`, and abandoned ones older than all of
- * those; never one that is needed.
+ * The checkpoints to delete: all of the live lineage but the last `retained` and the newest one in which no split was stuck,
+ * and abandoned ones older than the last `retained`; never one that is needed.
  */
 export function checkpointsToDelete({ kept, isLive, retained, needed }: RetentionView): number[] {
   const newestFirst = kept.toSorted((a, b) => b.checkpoint - a.checkpoint);
   const live = newestFirst.filter(isLive);
   const oldestKept = live.slice(0, retained).at(-1)?.checkpoint ?? 0;
-  return newestFirst.map(({ checkpoint }) => checkpoint).filter((n) => n < oldestKept && !needed.has(n));
+  const healthy = live.find(({ stuck }) => stuck !== true)?.checkpoint;
+  return newestFirst
+    .map(({ checkpoint }) => checkpoint)
+    .filter((n) => n < oldestKept && n !== healthy && !needed.has(n));
+}
+
+/**
+ * Whether a split of the checkpoint had stopped, or had tried one record for longer than the interval. Without an interval,
+ * since before the checkpoint was triggered.
+ */
+export function isStuck({ functions, triggeredAt }: Manifest, intervalMs = 0): boolean {
+  const longAgoMs = Date.parse(triggeredAt) - intervalMs;
+  return functions.some(({ splits }) =>
+    splits.some(({ failing }) => failing?.stopped === true || (failing && Date.parse(failing.since) < longAgoMs)),
+  );
 }
 
 /** Checkpoints that no retention may touch, whatever their age. */
@@ -72,8 +88,9 @@ export async function applyRetention(resources: AppResources, completed: number 
     if (control === undefined) return [];
     const isLive = await livenessIn(resources.storage, control, kept);
     const needed = neededCheckpoints(control, kept);
-    const { retained } = resources.app.checkpointing;
-    const chosen = checkpointsToDelete({ kept, isLive, retained, needed });
+    const { retained, intervalMs } = resources.app.checkpointing;
+    const judged = kept.map((manifest) => ({ ...manifest, stuck: isStuck(manifest, intervalMs) }));
+    const chosen = checkpointsToDelete({ kept: judged, isLive, retained, needed });
     const goingAlready = Object.keys(control.deleting ?? {}).map(Number);
     if (
       chosen.length > 0 &&

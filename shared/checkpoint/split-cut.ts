@@ -18,8 +18,9 @@ export interface SplitCut extends SplitPlace {
   readonly failing: CutFailing | undefined;
 }
 
-/** A record that stands in its split's way. */
+/** What stands in its split's way. */
 export interface CutFailing {
+  /** Of the record; where the source cannot be read, of the split. */
   readonly position: Position;
   readonly sinceMs: number;
   readonly stopped?: true;
@@ -31,6 +32,11 @@ export function cutFailing({ failing }: Pick<Split, "failing">): CutFailing | un
   const { position, sinceMs, stopped } = failing;
   return { position, sinceMs, ...(stopped === true ? { stopped } : {}) };
 }
+
+/** Nothing tells since when; nothing but a repair ends it. */
+export const unreadableAt = (position: Position, nowMs: number): CutFailing => ({
+  ...{ position, sinceMs: nowMs, stopped: true },
+});
 
 /**
  * The holes of the cut at `position`. A hole that reaches beyond it is cut too ◆, and how many of its records lie before the

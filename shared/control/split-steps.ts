@@ -329,6 +329,27 @@ export function leaveRecord(
   });
 }
 
+/**
+ * Somebody wishes the next batch to pass over records. ◆ A wish that waits is never replaced: a batch that began to carry it
+ * out may have died after a write of what follows it. One that the split has moved on from is.
+ */
+export function askToSkip(
+  store: ControlStore,
+  place: SplitPlace,
+  step: { readonly read: Split; readonly at: Position; readonly records: number },
+): Promise<Split | undefined> {
+  const { read, at, records } = step;
+  return write(store, place, {
+    conditions: [
+      compare("gen", "=", read.gen),
+      compare("position", "=", read.position),
+      { attribute: path("failing", "position"), is: "=", to: value(at) },
+      anyOf(missing("skip"), { attribute: path("skip", "after"), is: "<>", to: value(read.position) }),
+    ],
+    set: [assign("skip", { after: read.position, at, records })],
+  });
+}
+
 function ownedBy(owner: { readonly attempt: number; readonly generation: number; readonly phase: Phase }): Condition[] {
   return [
     compare("attempt", "=", owner.attempt),

@@ -105,6 +105,12 @@ export interface Split {
   readonly ended?: boolean;
 }
 
+/** The record that the split stands at; undefined: none fails, or it was taken by a batch whose End is still to come. */
+export function standsAt({ failing }: Pick<Split, "failing">): Position | undefined {
+  if (failing === undefined) return undefined;
+  return failing.tries > 0 || failing.stopped === true || failing.sinceMs !== undefined ? failing.position : undefined;
+}
+
 /** Undefined: the split is unborn, or not there. */
 export function asSplit(attributes: ControlAttributes | undefined): Split | undefined {
   return attributes?.epoch === undefined ? undefined : (attributes as unknown as Split);

@@ -7,6 +7,7 @@ import type { Workers } from "../checkpoint/work.ts";
 import { readControl } from "../control/control-steps.ts";
 import { deliverRedriven, type RedriveInvoker } from "../dead-letter/deliver-redriven.ts";
 import { type LetterChoice, type PutBack, putBackLetters } from "../dead-letter/put-back.ts";
+import { type SkipChoice, type Skipping, skipRecords } from "../dead-letter/skip.ts";
 import { carryOnRequest } from "../restore/ask-for-restore.ts";
 import { carryOnRestore } from "../restore/carry-on.ts";
 import type { EventSourceMappings } from "../restore/event-source-mappings.ts";
@@ -21,10 +22,13 @@ export interface CoordinatorInvocation {
   readonly trigger?: { readonly savepoint?: string };
   /** Puts dead letters of a function back, and does nothing else: a later run delivers them. */
   readonly redrive?: LetterChoice & { readonly function: string };
+  /** Has splits pass over what they stand at, and does nothing else: their next batches do it. */
+  readonly skip?: SkipChoice;
 }
 
 export type CoordinatorAnswer =
   | ({ readonly did: "redrive" } & PutBack)
+  | ({ readonly did: "skip" } & Skipping)
   | { readonly did: "restore"; readonly restore: RestoreReport }
   | { readonly did: "checkpoint"; readonly checkpoint: CoordinatorReport };
 
@@ -59,7 +63,8 @@ export function createCoordinatorHandler(
 ): CoordinatorHandler {
   const { replay, redrive, mappings, pollMs, workers, dueEarlyMs = 0 } = options;
   const shared = workers === undefined ? {} : { workers };
-  return async ({ deadlineMs, trigger: request, redrive: letters }) => {
+  return async ({ deadlineMs, trigger: request, redrive: letters, skip }) => {
+    if (skip !== undefined) return { did: "skip", ...(await skipRecords(resources, skip)) };
     if (letters !== undefined) return { did: "redrive", ...(await putBack(resources, letters, deadlineMs)) };
     let control = await readControl(resources.control);
     if (control?.requested !== undefined && control.requested.refused === undefined) {

@@ -27,15 +27,18 @@ import { signStorage } from "./sign-storage.ts";
 const SCHEDULE_MS = 60_000;
 
 /**
- * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`, or
- * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well; or `{"takeOver":"CLAIM"}`, which makes the
- * tables and the place of another life of the app this deployment's.
+ * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`,
+ * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well, or `{"skip":"FUNCTION"}`, which may say
+ * `split` and `records`; or `{"takeOver":"CLAIM"}`, which makes the tables and the place of another life of the app this
+ * deployment's.
  */
 export interface CoordinatorEvent {
   readonly checkpoint?: boolean;
   readonly savepoint?: string;
   readonly redrive?: string;
+  readonly skip?: string;
   readonly split?: string;
+  readonly records?: number;
   readonly position?: string;
   readonly all?: boolean;
   readonly takeOver?: string;
@@ -108,33 +111,48 @@ export function lambdaCoordinatorHandler(): (
  */
 export function wishOf(
   event: unknown,
-): Pick<CoordinatorInvocation, "trigger" | "redrive"> & Pick<CoordinatorEvent, "takeOver"> {
+): Pick<CoordinatorInvocation, "trigger" | "redrive" | "skip"> & Pick<CoordinatorEvent, "takeOver"> {
   const given = (event ?? {}) as CoordinatorEvent & { readonly source?: unknown; readonly tidemark?: unknown };
   if (given.source !== undefined || given.tidemark !== undefined) return {};
-  const { checkpoint, savepoint, redrive, split, position, all, takeOver: claim, ...others } = given;
+  const { checkpoint, savepoint, redrive, skip, split, position, records, takeOver: claim } = given;
+  const wish = (["takeOver", "skip", "redrive"] as const).find((name) => given[name] !== undefined) ?? "trigger";
+  const known = Object.keys(given).every((name) => MEMBERS[wish].includes(name));
   const isText = (value: unknown): boolean => value === undefined || (typeof value === "string" && value !== "");
   const isTrue = (value: unknown): boolean => value === undefined || value === true;
-  const ofRedrive = split ?? position ?? all;
   const fits =
-    Object.keys(others).length === 0 &&
-    [checkpoint, all].every(isTrue) &&
-    [savepoint, redrive, split, position, claim].every(isText) &&
-    (claim === undefined || Object.keys(given).length === 1) &&
-    (redrive === undefined ? ofRedrive === undefined : checkpoint === undefined && savepoint === undefined) &&
-    (position === undefined || split !== undefined);
+    known &&
+    [checkpoint, given.all].every(isTrue) &&
+    [savepoint, redrive, skip, split, position, claim].every(isText) &&
+    (position === undefined || split !== undefined) &&
+    (records === undefined || typeof records === "number");
   if (!fits) {
     throw new TidemarkError(
       "fix-configuration",
-      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true), {"takeOver":"CLAIM"} or {}; a restore is asked for at the restore function.`,
+      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true), {"skip":"FUNCTION"} (with "split", with "records":N), {"takeOver":"CLAIM"} or {}; a restore is asked for at the restore function.`,
     );
   }
   if (claim !== undefined) return { takeOver: claim };
-  if (redrive !== undefined) {
-    const chosen = Object.entries({ split, position, all }).filter(([, value]) => value !== undefined);
-    return { redrive: { function: redrive, ...Object.fromEntries(chosen) } };
-  }
+  if (redrive !== undefined) return { redrive: { function: redrive, ...chosen(given, "split", "position", "all") } };
+  if (skip !== undefined) return { skip: { function: skip, ...chosen(given, "split", "records") } };
   if (savepoint !== undefined) return { trigger: { savepoint } };
   return checkpoint === true ? { trigger: {} } : {};
+}
+
+/** What each wish may say. */
+const MEMBERS: { readonly [wish in "trigger" | "redrive" | "skip" | "takeOver"]: readonly string[] } = {
+  trigger: ["checkpoint", "savepoint"],
+  redrive: ["redrive", "split", "position", "all"],
+  skip: ["skip", "split", "records"],
+  takeOver: ["takeOver"],
+};
+
+/** Those of the members that are there. */
+function chosen<Name extends keyof CoordinatorEvent>(
+  given: CoordinatorEvent,
+  ...names: readonly Name[]
+): { readonly [name in Name]?: NonNullable<CoordinatorEvent[name]> } {
+  const there = names.filter((name) => given[name] !== undefined);
+  return Object.fromEntries(there.map((name) => [name, given[name]])) as never;
 }
 
 /** Functions that the coordinator invokes, as its ports. */

@@ -105,6 +105,7 @@ export class LambdaWatch {
         break;
       case "dead-letter":
         this.ofFunction(event.function, "deadLetters", 1);
+        if (event.cause === "refused") this.ofFunction(event.function, "recordsRefused", 1);
         break;
       case "hole":
         this.ofFunction(event.function, "holes", 1);

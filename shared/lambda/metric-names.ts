@@ -33,9 +33,11 @@ export const APP_METRICS = {
 export const FUNCTION_METRICS = {
   /** 1 for each record that became a dead letter. */
   deadLetters: "DeadLetters",
+  /** 1 for each of them that the schema refused, or that could not be read. */
+  recordsRefused: "RecordsRefused",
   /** 1 for each hole that was found: records that the source dropped. Dead letters are counted apart. */
   holes: "Holes",
-  /** 1 for each batch that met a stopped split: too many dead letters in a row. */
+  /** 1 for each batch that met a stopped split: too many failures in a row, or a new version whose schema takes nothing. */
   splitsStopped: "SplitsStopped",
   /** Records folded by a batch. */
   recordsFolded: "RecordsFolded",

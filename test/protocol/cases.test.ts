@@ -104,6 +104,26 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["expiry", "records come and expire unseen, and then the coordinator looks"],
   ],
   "a poison record skipped": [["poison", "that was skipped before a later record of its key was written"]],
+  "records refused in a row": [
+    ["poison", "stop no split once the code has taken one of its records"],
+    ["poison", "stop no split that cannot be decoded"],
+    ["poison", "stop a version that has taken none of the split yet"],
+    ["poison", "stop no version that took a record before another one was deployed"],
+    ["poison", "after a restore stop no version that had taken a record before"],
+  ],
+  "a stopped split asked to skip": [
+    ["skip", "crashes at any call of the batch that does it"],
+    ["skip", "is asked twice and does it once"],
+    ["skip", "forgets it once the split went on without it"],
+    ["skip", "forgets it with a restore"],
+    ["skip", "where the source no longer has the one that it stood at"],
+  ],
+  "a state that cannot be kept": [
+    ["poison", "over a worker's own copy that is out of date is none"],
+    ["poison", "after a conflict is a try like any other"],
+    ["bad-input", "that returns %s is told the path, and is not asked again"],
+  ],
+  "retention while a split is stuck": [["outcome", "keeps the newest one in which no split was stuck"]],
   "a tombstone covered late": [["tombstones", "that is covered late stays"]],
   "redriven letters of a deployment": [
     ["deployed-redrive", "a coordinator that delivers redriven letters and takes a checkpoint"],

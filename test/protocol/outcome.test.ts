@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ConditionalWrite } from "../../shared/control/conditional-write.ts";
 import { recordCheckpoint, triggerCheckpoint } from "../../shared/control/control-steps.ts";
 import { askForBarrier, resolveEpoch } from "../../shared/control/split-steps.ts";
+import { TidemarkError } from "../../shared/errors.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { settled } from "../support/every-call.ts";
@@ -219,6 +220,57 @@ describe("retention", () => {
       expect(stored).toEqual([manifestPath(n)]);
     }
     await expectPromise(world);
+  });
+
+  it("keeps the newest one in which no split was stuck, however many come after it", async () => {
+    const world = await started({ retained: 2, triesMax: 1, maxConsecutiveDeadLetters: 1 });
+    await world.checkpoint();
+    world.behaviour = { poison: ["s3", "s4", "s5"] };
+    await world.deliver("s", 3, 5);
+    expect((await world.itemOf("s"))?.failing).toMatchObject({ stopped: true });
+    for (let n = 2; n <= 5; n += 1) await world.checkpoint();
+    expect(await completedCheckpoints(world)).toEqual([1, 4, 5]);
+    const stuck = (await readManifestOf(world, 5)).functions[0]?.splits.find(({ split }) => split === "s");
+    expect(stuck?.failing).toMatchObject({ stopped: true });
+
+    world.behaviour = {};
+    await world.drain();
+    for (let n = 6; n <= 7; n += 1) await world.checkpoint();
+    expect(await completedCheckpoints(world)).toEqual([6, 7]);
+    await expectPromise(world);
+  });
+
+  it("takes a record that is tried for longer than the interval for one that is stuck at, and a shorter time for none", async () => {
+    const world = await started({ retained: 1, triesMax: 100, intervalMs: MINUTE_MS });
+    await world.checkpoint();
+    world.behaviour = { poison: ["s3"] };
+    await world.deliver("s", 3, 3);
+    world.clock.ms += MINUTE_MS / 2;
+    expect(await world.checkpoint()).toBe(2);
+    expect(await completedCheckpoints(world)).toEqual([2]);
+    world.clock.ms += MINUTE_MS;
+    await world.deliver("s", 3, 3);
+    for (let n = 3; n <= 4; n += 1) expect(await world.checkpoint()).toBe(n);
+    expect(await completedCheckpoints(world)).toEqual([2, 4]);
+    await expectPromise(world);
+  });
+
+  it("takes a split whose source cannot be read for one that is stuck", async () => {
+    const world = await started({ retained: 1 });
+    await world.checkpoint();
+    const { sourceOf } = world;
+    world.sourceOf = (name, process) => {
+      const source = sourceOf.call(world, name, process);
+      const look = async () => {
+        throw new TidemarkError("fix-configuration", "The file was replaced.");
+      };
+      return { ...source, reader: { ...source.reader, look } };
+    };
+    for (let n = 2; n <= 4; n += 1) await world.checkpoint();
+    expect(await completedCheckpoints(world)).toEqual([1, 4]);
+    world.sourceOf = sourceOf;
+    await world.checkpoint();
+    expect(await completedCheckpoints(world)).toEqual([5]);
   });
 
   it("against a coordinator that stalled before its commit: the address of the aborted one is not freed", async () => {

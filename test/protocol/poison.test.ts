@@ -198,6 +198,158 @@ describe("a poison record while a checkpoint waits", () => {
   });
 });
 
+describe("a state that cannot be kept", () => {
+  /** s2 makes one of a state that has, or has not, what t1 folded. */
+  const spoiling = (where: "with t1" | "without t1") =>
+    defineFunction({
+      name: "log",
+      event: logFunction("log").event,
+      key: (event) => event.key,
+      state: { initial: () => ({ log: [] as (string | number)[] }) },
+      handle: (state, { id }) => {
+        const spoils = id === "s2" && state.log.includes("t1") === (where === "with t1");
+        return { log: [...state.log, spoils ? Number.NaN : id] };
+      },
+    });
+
+  it("over a worker's own copy that is out of date is none, and costs no try", async () => {
+    const world = new TestWorld({ triesMax: 1 });
+    world.split("s", "aa");
+    world.split("t", "a");
+    const definition = spoiling("without t1");
+    const cache = new StateCache();
+    await world.deliver("s", 1, 1, { definition, cache });
+    await world.deliver("t", 1, 1, { definition });
+    expect((await world.deliver("s", 2, 2, { definition, cache })).failedFrom).toBeUndefined();
+    expect((await liveLogs(world)).get("a")).toEqual(["s1", "t1", "s2"]);
+    expect(await letters(world)).toEqual([]);
+  });
+
+  it("after a conflict is a try like any other: the other writer may not be done", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "aa");
+    world.split("t", "a");
+    const definition = spoiling("with t1");
+    await world.deliver("s", 1, 1, { definition });
+    const slow = world.start();
+    const gate = slow.pauseAt((call) => call.step === "state.write a");
+    const running = world.deliver("s", 2, 2, { definition, process: slow });
+    await gate.reached;
+    await world.deliver("t", 1, 1, { definition });
+    gate.release();
+    expect((await running).failedFrom?.position).toBe("000002");
+    const failing = (await world.itemOf("s"))?.failing;
+    expect(failing).toMatchObject({ position: "000002", tries: 1 });
+    expect(failing).not.toHaveProperty("final");
+    // Over what is stored it is given up at once.
+    expect((await world.deliver("s", 2, 2, { definition })).failedFrom).toBeUndefined();
+    expect(await letters(world)).toMatchObject([{ position: "000002", cause: "failed", tries: 2 }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("is said of the record that made it so, once, whatever dies in between", async () => {
+    const world = new TestWorld();
+    world.split("s", "aaaa");
+    const definition = spoiling("without t1");
+    for (const nth of [1, 2]) {
+      await settled(world.deliver("s", 1, 4, { definition, process: world.start(nthEnd(nth, "dies before")) }));
+    }
+    await world.deliverUntilDone("s", 1, 4, { definition });
+    expect(world.ofType("dead-letter")).toMatchObject([{ position: "000002", cause: "failed" }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+});
+
+describe("a record that fails while others are taken", () => {
+  it("is tried as often as it may be within the delivery that met it, and behind it everything goes on", async () => {
+    const world = new TestWorld({ triesMax: 4 });
+    world.split("s", "abcabc");
+    let folds = 0;
+    const definition = logFunction("log", (id) => {
+      if (id !== "s3") return;
+      folds += 1;
+      throw new Error("cannot fold s3");
+    });
+    expect((await world.deliver("s", 1, 6, { definition })).failedFrom).toBeUndefined();
+    expect(folds).toBe(4);
+    expect(await letters(world)).toMatchObject([{ position: "000003", tries: 4 }]);
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("and is taken at a later try is folded once, and nothing is said of it", async () => {
+    const world = new TestWorld({ triesMax: 4 });
+    world.split("s", "abcabc");
+    let folds = 0;
+    const definition = logFunction("log", (id) => {
+      if (id === "s3" && ++folds < 3) throw new Error("not yet");
+    });
+    expect(await world.deliver("s", 1, 6, { definition })).toMatchObject({ failedFrom: undefined, folded: 6 });
+    expect(world.ofType("record-failed")).toEqual([]);
+    await expectExactlyOnce(world);
+  });
+
+  it("is not tried at once where nothing else is taken any more: a pause may help then", async () => {
+    const world = new TestWorld({ triesMax: 4 });
+    world.split("s", "abcabc");
+    let down = false;
+    const definition = logFunction("log", (id) => {
+      if (id === "s3") down = true;
+      if (down) throw new Error("the service is down");
+    });
+    expect((await world.deliver("s", 1, 6, { definition })).failedFrom?.position).toBe("000003");
+    expect((await world.itemOf("s"))?.failing).toMatchObject({ position: "000003", tries: 1 });
+    expect((await world.deliver("s", 3, 6, { definition })).failedFrom?.position).toBe("000003");
+    expect((await world.itemOf("s"))?.failing).toMatchObject({ tries: 2 });
+    await world.deliver("s", 3, 6);
+    await expectExactlyOnce(world);
+  });
+
+  it("is tried at once by its key selector and its schema as well", async () => {
+    for (const broken of ["key", "schema"] as const) {
+      const world = new TestWorld({ triesMax: 4 });
+      world.split("s", "abc");
+      const usual = logFunction("log");
+      let asked = 0;
+      const refuse = (id: string): void => {
+        if (id !== "s2") return;
+        asked += 1;
+        throw new Error(`the ${broken} of s2`);
+      };
+      const definition =
+        broken === "key"
+          ? {
+              ...usual,
+              key: (event: { id: string; key: string }) => {
+                refuse(event.id);
+                return event.key;
+              },
+            }
+          : withSchema((value) => {
+              refuse(value.id);
+              return { value };
+            });
+      expect((await world.deliver("s", 1, 3, { definition })).failedFrom).toBeUndefined();
+      expect(asked).toBe(4);
+      expect(await letters(world)).toMatchObject([{ position: "000002", cause: "failed", tries: 4 }]);
+    }
+  });
+
+  it("stops being tried at the invocation's deadline, and is given up by the next one", async () => {
+    const world = new TestWorld({ triesMax: 100 });
+    world.split("s", "aba");
+    const definition = logFunction("log", (id) => {
+      world.clock.ms += 10;
+      if (id === "s3") throw new Error("slow and bad");
+    });
+    const result = await world.deliver("s", 1, 3, { definition, deadlineMs: world.clock.ms + 100 });
+    expect(result.failedFrom?.position).toBe("000003");
+    expect((await world.itemOf("s"))?.failing?.tries).toBeLessThan(12);
+  });
+});
+
 /** An invocation that meets `fault` at its nth End. */
 function nthEnd(nth: number, fault: "dies before"): (call: Call) => "dies before" | undefined {
   let seen = 0;

@@ -40,6 +40,7 @@ export const CONTROL_STEPS = [
   "end",
   "enter record",
   "leave record",
+  "ask to skip",
   "hold split",
   "raise until",
   "flip split",
@@ -138,6 +139,8 @@ function stepOfSplit(write: ConditionalWrite): ControlStep {
       return "resolve";
     case "failing":
       return on === "attempt" ? "enter record" : "leave record";
+    case "skip":
+      return "ask to skip";
     case "until":
       return raises ? "flip split" : "raise until";
     case "phase": {

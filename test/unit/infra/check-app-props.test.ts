@@ -162,6 +162,8 @@ describe("deploying refuses", () => {
     [{ alarms: { action: [] } }, 'alarms has no option "action"', "Did you mean actions?"],
     [{ alarms: { actions: "topic" } }, 'alarms.actions is "topic"', "new SnsAction(topic)"],
     [{ alarms: { actions: ["arn:aws:sns:x"] } }, 'alarms.actions[0] is "arn:aws:sns:x"', "[new SnsAction(topic)]"],
+    [{ alarms: { refusedPercent: 0 } }, "alarms.refusedPercent is 0", "more than 0 and at most 100"],
+    [{ alarms: { refusedPercent: "5" } }, 'alarms.refusedPercent is "5"', "more than 0 and at most 100"],
     [{ alarms: { checkpointAge: Duration.seconds(59) } }, "alarms.checkpointAge is 59 seconds", "at least 1 minute"],
     [
       { app: defineApp({ name: "shop", functions: shop.functions }), alarms: { checkpointAge: Duration.hours(1) } },

@@ -612,6 +612,25 @@ describe("alarms and dashboard", () => {
     expect(Object.values(FUNCTION_METRICS)).toContain(metric);
   });
 
+  test("the rate of refused records is watched of each function, in percent of what was delivered", () => {
+    const rate = alarm("RefusedRateorders");
+    expect(rate).toMatchObject({ Threshold: 1, ComparisonOperator: "GreaterThanThreshold" });
+    const metrics = rate.Metrics as {
+      Expression?: string;
+      MetricStat?: { Stat: string; Metric: { MetricName: string } };
+    }[];
+    expect(metrics.flatMap(({ Expression }) => Expression ?? [])).toEqual([
+      "IF(delivered > 0, 100 * FILL(refused, 0) / delivered, 0)",
+    ]);
+    const watched = metrics.flatMap(({ MetricStat }) => MetricStat ?? []);
+    expect(watched.map(({ Stat, Metric }) => [Metric.MetricName, Stat])).toEqual([
+      ["RecordsRefused", "Sum"],
+      ["BatchSize", "Sum"],
+    ]);
+    const lenient = deploy(() => ({ alarms: { refusedPercent: 20 } })).template;
+    expect(alarm("RefusedRateorders", lenient).Threshold).toBe(20);
+  });
+
   const ageThreshold = (of: Parameters<typeof deploy>[0]) =>
     alarm("IteratorAgevisits", deploy(of).template).Threshold / 3_600_000;
 
@@ -645,7 +664,7 @@ describe("alarms and dashboard", () => {
     const { name, functions } = shop;
     const { app, template: without } = deploy(() => ({ app: defineApp({ name, functions }) }));
     expect(app.alarms?.checkpointTooOld).toBeUndefined();
-    expect(Object.keys(without.findResources("AWS::CloudWatch::Alarm"))).toHaveLength(3 + 2 * 5);
+    expect(Object.keys(without.findResources("AWS::CloudWatch::Alarm"))).toHaveLength(3 + 2 * 6);
   });
 
   test("late is three intervals, or what the props say", () => {

@@ -12,6 +12,7 @@ describe("what the coordinator is invoked with", () => {
       "checkpoint",
       "redrive",
       "savepoint",
+      "skip",
       "takeOver",
     ]);
     for (const payload of payloads) expect(wishOf(JSON.parse(payload)), payload).not.toEqual({});
@@ -29,6 +30,8 @@ describe("what the coordinator is invoked with", () => {
     [{ redrive: "visits", all: true }, { redrive: { function: "visits", all: true } }],
     [{ takeOver: "aGVsbG8" }, { takeOver: "aGVsbG8" }],
     [{ redrive: "visits", split: "s", position: "1" }, { redrive: { function: "visits", split: "s", position: "1" } }],
+    [{ skip: "visits" }, { skip: { function: "visits" } }],
+    [{ skip: "visits", split: "s", records: 3 }, { skip: { function: "visits", split: "s", records: 3 } }],
   ])("%j is understood", (event, wish) => {
     expect(wishOf(event)).toEqual(wish);
   });
@@ -47,6 +50,14 @@ describe("what the coordinator is invoked with", () => {
     [{ redrive: "visits", position: "1" }],
     [{ redrive: "visits", checkpoint: true }],
     [{ redrive: "visits", savepoint: "v2" }],
+    [{ skip: "" }],
+    [{ skip: true }],
+    [{ skip: "visits", split: 1 }],
+    [{ skip: "visits", records: "3" }],
+    [{ skip: "visits", position: "1", split: "s" }],
+    [{ skip: "visits", redrive: "visits" }],
+    [{ skip: "visits", checkpoint: true }],
+    [{ records: 3 }],
     [{ split: "s" }],
     [{ takeOver: "" }],
     [{ takeOver: true }],
