@@ -6,9 +6,9 @@ import type { AppResources } from "../shared/app/app-resources.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
 import { REDRIVE_SPLIT } from "../shared/dead-letter/redrive-letter.ts";
-import { type SkipChoice, type Skipping, skipRecords } from "../shared/dead-letter/skip.ts";
+import type { SkipChoice, Skipping } from "../shared/dead-letter/skip.ts";
 import { describeThrown, TidemarkError } from "../shared/errors.ts";
-import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
+import { createCoordinatorHandler, skipIn } from "../shared/lambda/coordinator-handler.ts";
 import type { ReplayInvoker } from "../shared/restore/replay-invoker.ts";
 import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
@@ -179,7 +179,7 @@ export class EngineCore {
   }
 
   skip(choice: SkipChoice): Promise<Skipping> {
-    return skipRecords(this.resources, choice);
+    return skipIn(this.resources, choice);
   }
 
   drained(): Promise<void> {

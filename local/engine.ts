@@ -92,7 +92,7 @@ export interface Engine {
   restoreStatus(): Promise<RestoreStatus>;
   /**
    * Has splits pass over what they stand at, as dead letters and holes; the next batch of each does it.
-   * @throws TidemarkError `fix-configuration` when nothing stands there; see `skipRecords`
+   * @throws TidemarkError `fix-configuration` when nothing stands there; see `skipIn`
    */
   skip(choice: SkipChoice): Promise<Skipping>;
   /** Resolves when every source is bounded and all of it is resolved. Follows through crashes and restores. */

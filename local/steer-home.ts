@@ -1,10 +1,10 @@
 /** Checkpoints and restores from beside a run, or without one: any process may drive them, and another may carry on. */
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
-import { type SkipChoice, type Skipping, skipRecords } from "../shared/dead-letter/skip.ts";
+import type { SkipChoice, Skipping } from "../shared/dead-letter/skip.ts";
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
-import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
+import { createCoordinatorHandler, skipIn } from "../shared/lambda/coordinator-handler.ts";
 import { carryOnRestore } from "../shared/restore/carry-on.ts";
 import { type RestoreChoice, requestRestore } from "../shared/restore/restore.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
@@ -82,11 +82,11 @@ export async function restoreHome(
 
 /**
  * Has splits pass over what they stand at, by their next batches: of a live run, or of the next one.
- * @throws TidemarkError of `skipRecords`; with the heap backend, when no run is alive
+ * @throws TidemarkError of `skipIn`; with the heap backend, when no run is alive
  */
 export async function skipInHome(app: HomeApp, choice: SkipChoice): Promise<Skipping> {
   if (app.settings.backend === "heap") return askRun(app.home, "skip", choice);
-  return skipRecords(await app.resources(), choice);
+  return skipIn(await app.resources(), choice);
 }
 
 export async function statusOfHome(app: HomeApp): Promise<RestoreStatus> {

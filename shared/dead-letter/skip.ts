@@ -7,14 +7,14 @@
  *   and by a restore.
  * - A wish that is not carried out yet is never changed: the batch that began to may have died.
  */
-import { functionNamed } from "../app/app-description.ts";
-import type { AppResources } from "../app/app-resources.ts";
+import type { ControlStore } from "../control/control-store.ts";
 import { type Split, standsAt } from "../control/split.ts";
 import { askToSkip, listSplits, readSplit, type SplitPlace } from "../control/split-steps.ts";
 import { TidemarkError } from "../errors.ts";
 import type { Position } from "../source/position.ts";
 
 export interface SkipChoice {
+  /** One of the app's. */
   readonly function: string;
   /** @default every split of the function that has stopped */
   readonly split?: string;
@@ -34,15 +34,11 @@ const ROUNDS_MAX = 10;
 
 /**
  * Asks; the next batch of each split does it. Asked again before that, nothing changes. Costs a read and a write a split.
- * @throws TidemarkError `fix-configuration` when the function or split is none, the split stands at no record, or another
+ * @throws TidemarkError `fix-configuration` when the split is none, the split stands at no record, or another
  *   wish waits there; then nothing was asked for at that split
  */
-export async function skipRecords(
-  { app, control }: Pick<AppResources, "app" | "control">,
-  choice: SkipChoice,
-): Promise<Skipping> {
+export async function skipRecords(control: ControlStore, choice: SkipChoice): Promise<Skipping> {
   const { function: name, split: only, records = 1 } = choice;
-  functionNamed(app, name);
   if (!(Number.isSafeInteger(records) && records >= 1 && records <= SKIPPED_RECORDS_MAX)) {
     throw new TidemarkError(
       "fix-configuration",
@@ -72,7 +68,7 @@ export async function skipRecords(
 }
 
 async function skipAt(
-  control: AppResources["control"],
+  control: ControlStore,
   place: SplitPlace,
   records: number,
 ): Promise<Skipping["skipping"][number]> {

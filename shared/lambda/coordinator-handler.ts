@@ -64,7 +64,7 @@ export function createCoordinatorHandler(
   const { replay, redrive, mappings, pollMs, workers, dueEarlyMs = 0 } = options;
   const shared = workers === undefined ? {} : { workers };
   return async ({ deadlineMs, trigger: request, redrive: letters, skip }) => {
-    if (skip !== undefined) return { did: "skip", ...(await skipRecords(resources, skip)) };
+    if (skip !== undefined) return { did: "skip", ...(await skipIn(resources, skip)) };
     if (letters !== undefined) return { did: "redrive", ...(await putBack(resources, letters, deadlineMs)) };
     let control = await readControl(resources.control);
     if (control?.requested !== undefined && control.requested.refused === undefined) {
@@ -101,6 +101,15 @@ async function deliver(resources: AppResources, invoke: RedriveInvoker, deadline
       ...{ deadlineMs: endsAtMs, triesMax: app.deadLetters.triesMax },
     });
   await pMap(app.functions, to, { concurrency: REDRIVE_CONCURRENCY });
+}
+
+/** @throws TidemarkError `fix-configuration` when the app has no such function; what `skipRecords` throws */
+export async function skipIn(
+  { app, control }: Pick<AppResources, "app" | "control">,
+  choice: SkipChoice,
+): Promise<Skipping> {
+  functionNamed(app, choice.function);
+  return skipRecords(control, choice);
 }
 
 async function putBack(

@@ -1,7 +1,8 @@
 /** A split that stands at a record is asked to pass over it: by its next batch, as holes, exactly. */
 import { describe, expect, it } from "vitest";
 import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
-import { type SkipChoice, skipRecords } from "../../shared/dead-letter/skip.ts";
+import type { SkipChoice } from "../../shared/dead-letter/skip.ts";
+import { skipIn } from "../../shared/lambda/coordinator-handler.ts";
 import { settled } from "../support/every-call.ts";
 import type { Call } from "../support/faulty-stores.ts";
 import { expectAllResolved, expectPromise, liveLogs, readManifestOf } from "../support/oracle.ts";
@@ -28,7 +29,7 @@ async function stopped(keys = "aaaaa", poison = ["s2", "s3"]): Promise<TestWorld
 }
 
 const ask = (world: TestWorld, choice: Partial<SkipChoice> = {}, process = world.main) =>
-  skipRecords(world.resources(process), { function: "log", ...choice });
+  skipIn(world.resources(process), { function: "log", ...choice });
 
 describe("a split that has stopped and is asked to skip", () => {
   it("passes over the record that it stands at by its next batch, as a dead letter and a hole, and goes on", async () => {
@@ -93,6 +94,18 @@ describe("a split that has stopped and is asked to skip", () => {
     await world.deliver("s", 3, 5);
     await expectAllResolved(world);
     expect(await letters(world)).toHaveLength(2);
+  });
+
+  it("keeps to the first of two wishes, of which the other is written later", async () => {
+    const world = await stopped();
+    const slow = world.start();
+    const gate = slow.pauseAt((call: Call) => call.step === "ask to skip s");
+    const second = ask(world, { records: 2 }, slow);
+    await gate.reached;
+    await ask(world);
+    gate.release();
+    await expect(second).rejects.toThrow("was asked to pass over 1 records");
+    expect((await world.itemOf("s"))?.skip).toMatchObject({ records: 1 });
   });
 
   it("crashes at any call of the batch that does it, and a later record of its key is written: one hole, one letter", async () => {

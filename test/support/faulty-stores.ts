@@ -269,6 +269,7 @@ function splitStep(
   if (adds.has("attempt")) return "give up";
   if (sets.has("pendingEpoch")) return "ask";
   if (sets.has("resolved")) return "resolve";
+  if (sets.has("skip")) return "ask to skip";
   if (sets.has("failing") || write.remove !== undefined) return attempted ? "enter" : "leave";
   if (!sets.has("phase")) return "split";
   return write.set?.some(([, right]) => "value" in right && right.value === "RUNNING") ? "run" : "hold";
