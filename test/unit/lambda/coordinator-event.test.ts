@@ -8,13 +8,8 @@ const runbook = readFileSync(path.resolve(import.meta.dirname, "../../../docs/op
 describe("what the coordinator is invoked with", () => {
   test("is what the runbook's lines say", () => {
     const payloads = Array.from(runbook.matchAll(/echo '([^']+)' \| coordinator/g), ([, payload]) => payload ?? "");
-    expect(payloads.map((payload) => Object.keys(JSON.parse(payload))[0]).sort()).toEqual([
-      "checkpoint",
-      "redrive",
-      "savepoint",
-      "skip",
-      "takeOver",
-    ]);
+    const wishes = new Set(payloads.map((payload) => Object.keys(JSON.parse(payload))[0]));
+    expect([...wishes].sort()).toEqual(["checkpoint", "redrive", "savepoint", "skip", "takeOver"]);
     for (const payload of payloads) expect(wishOf(JSON.parse(payload)), payload).not.toEqual({});
   });
 
