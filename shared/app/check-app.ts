@@ -108,9 +108,15 @@ function checkSource(what: string, given: unknown): void {
     checkUrl(what, given);
     return;
   }
-  checkOptions(what, given, ["url", "integers"]);
-  const { url, integers } = given;
+  checkOptions(what, given, ["url", "integers", "decode"]);
+  const { url, integers, decode } = given;
   if (url !== undefined) checkUrl(`${what}.url`, url);
+  if (decode !== undefined && typeof decode !== "function") {
+    throw new TidemarkError(
+      "fix-configuration",
+      `${what}.decode is ${show(decode)}; it must be a function (bytes, record) => events. Give one of "tidemark/decode" (kpl(), gzip(), …), or your own.`,
+    );
+  }
   if (integers === undefined || integers === "exact" || integers === "text" || integers === "refuse") return;
   throw new TidemarkError(
     "fix-configuration",

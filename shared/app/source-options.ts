@@ -1,5 +1,5 @@
 /** What an app says of a source that its functions read. */
-import { DEFAULT_DECODING, type Decoding, type Integers } from "../source/decoding.ts";
+import { DEFAULT_DECODING, type Decoder, type Decoding, type Integers } from "../source/decoding.ts";
 import type { AppDefinition } from "./define-app.ts";
 
 export interface SourceOptions {
@@ -15,6 +15,12 @@ export interface SourceOptions {
    * @default "exact"
    */
   readonly integers?: Integers;
+  /**
+   * Makes 0 to many events of each record: `kpl()`, `gzip()`, `cloudWatchLogs()`, `jsonValues()`, `base64()` of
+   * `tidemark/decode`, which compose, or a function of your own. See {@link Decoder}.
+   * @default none - a record is one JSON value, and one event
+   */
+  readonly decode?: Decoder;
 }
 
 /** The options of a source, however they were given. */
@@ -31,6 +37,6 @@ export function sourceUrls(app: AppDefinition): { readonly [source: string]: str
 
 /** How the records of a source are decoded, wherever they come from. */
 export function decodingOf(app: AppDefinition, source: string): Decoding {
-  const { integers = DEFAULT_DECODING.integers } = sourceOptionsOf(app, source);
-  return { integers };
+  const { integers = DEFAULT_DECODING.integers, decode } = sourceOptionsOf(app, source);
+  return decode === undefined ? { integers } : { integers, decode };
 }

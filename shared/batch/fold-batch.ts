@@ -23,9 +23,9 @@ import { cutText } from "../json/cut-text.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { KeyFold } from "./key-fold.ts";
-import type { NoEvent } from "./prepare.ts";
+import type { NoEvent, PassedOver } from "./prepare.ts";
 import { spread, type TriedAtOnce, type Try, triesLeft, tryAtOnce } from "./try-at-once.ts";
-import { foldAgain, type Progress, type WriteScope, type Written } from "./write-states.ts";
+import { type Failure, failureAt, foldAgain, newProgress, type WriteScope } from "./write-states.ts";
 
 export interface BatchPlace extends SplitPlace {
   readonly epoch: number;
@@ -52,19 +52,22 @@ export interface Folded {
   /** Records that became dead letters, in order. */
   readonly deadLetters: readonly GivenUp[];
   readonly folded: number;
-  /** The first record that the code took, now or in a batch that died; undefined: none. */
+  /** The first record, of {@link PreparedBatch.records}, that the code took, now or in a batch that died; undefined: none. */
   readonly firstTaken: number | undefined;
-  readonly failure: Written["failure"];
-  /** The record before which the time was up. */
+  readonly failure: Failure | undefined;
+  /** The first event of the record before which the time was up. */
   readonly stoppedAt: number | undefined;
 }
 
 /** A record of the batch that became a dead letter. */
 export interface GivenUp {
+  /** Of {@link PreparedBatch.records}. */
   readonly index: number;
   readonly cause: DeadLetterCause;
   /** The schema refused it: a version of the code that takes none at all is broken. */
   readonly refused: boolean;
+  /** Numbers of those of its events that are in the state all the same. @default none */
+  readonly folded?: readonly number[];
 }
 
 /** The split has had too many dead letters in a row. */
@@ -75,7 +78,7 @@ export class StoppedError extends TidemarkError {
 }
 
 /** A look at the clock is cheap, but not free, beside a fold of some hundred nanoseconds. */
-const DEADLINE_CHECK_RECORDS = 64;
+const DEADLINE_CHECK_EVENTS = 64;
 
 export async function foldBatch(work: FoldWork): Promise<Folded> {
   const { engine, scope, split } = work;
@@ -88,8 +91,9 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
   let folded = 0;
   let firstTaken: number | undefined;
   let waited = false;
+  let unlooked = 0;
   let refusals = refusalsOf(work);
-  const ended = (failure: Written["failure"], stoppedAt?: number): Folded => ({
+  const ended = (failure: Failure | undefined, stoppedAt?: number): Folded => ({
     folds,
     deadLetters,
     folded,
@@ -98,9 +102,20 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
     stoppedAt,
   });
   for (let index = 0; index < batch.length; index++) {
-    // At least one record a batch: an invocation that is always late must still get on.
-    if (index > 0 && (waited || index % DEADLINE_CHECK_RECORDS === 0) && clock.now() >= deadlineMs) {
-      return ended(undefined, index);
+    // At least one record a batch, and that to its end: an invocation that is always late must still get on.
+    unlooked += 1;
+    if (index > 0 && (waited || unlooked > DEADLINE_CHECK_EVENTS) && batch.numberAt(index) === 0) {
+      if (clock.now() >= deadlineMs) return ended(undefined, index);
+      waited = false;
+      unlooked = 1;
+    }
+    if (index === batch.givenUpFrom) {
+      const entry = batch.givenUpAs as PassedOver;
+      const cause = CAUSES[entry.kind];
+      if (cause === "failed" && inARow >= maxConsecutiveDeadLetters) {
+        return ended(failureAt(scope, index, stopped(work, entry, inARow)));
+      }
+      deadLetters.push({ index: batch.recordIndexAt(index), cause, refused: false });
     }
     const keyIndex = batch.keyIndexAt(index);
     if (keyIndex !== undefined) {
@@ -111,16 +126,18 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
       }
       inARow = 0;
       if (fold.isApplied(index)) {
-        firstTaken ??= index;
+        firstTaken ??= batch.recordIndexAt(index);
         continue;
       }
       try {
         const pending = fold.fold(index);
-        waited = pending !== undefined;
-        if (waited) await pending;
+        if (pending !== undefined) {
+          waited = true;
+          await pending;
+        }
       } catch (thrown) {
         if (isForeignState(thrown)) throw thrown;
-        let failure: Written["failure"] = { index, thrown };
+        let failure: Failure | undefined = failureAt(scope, index, thrown);
         if (isStaleCopy(work, fold)) {
           const again = await foldLoaded(work, fold, index);
           fold = again.fold;
@@ -128,36 +145,41 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
           failure = again.failure;
         }
         // Over the stored item an earlier record may fail, which the copy took: that one is tried by the next delivery.
-        if (failure?.index === index) failure = await triedAtOnce(work, fold, folds, failure);
+        if (failure?.at === index) failure = await triedAtOnce(work, fold, folds, failure);
         if (failure !== undefined) return ended(failure);
       }
+      if (index >= batch.givenUpFrom) continue;
       folded += 1;
-      firstTaken ??= index;
+      firstTaken ??= batch.recordIndexAt(index);
       continue;
     }
     const noEvent = batch.noEventAt(index) as NoEvent;
-    if (noEvent.kind === "thrown") return ended({ index, thrown: noEvent.thrown, tries: noEvent.tries });
+    if (noEvent.kind === "thrown") {
+      const { thrown, tries, place } = noEvent;
+      return ended({ index, at: index, thrown, tries, place });
+    }
+    if (noEvent.kind === "empty") continue;
     if (noEvent.kind === "dropped") {
       inARow = 0;
       continue;
     }
     const refused = noEvent.kind === "refused";
     if (refused && firstTaken === undefined && refusals >= maxConsecutiveDeadLetters) {
-      return ended({ index, thrown: stopped(work, noEvent, refusals) });
+      return ended(failureAt(scope, index, stopped(work, noEvent, refusals)));
     }
     const cause = CAUSES[noEvent.kind];
     if (cause === "failed" && inARow >= maxConsecutiveDeadLetters) {
-      return ended({ index, thrown: stopped(work, noEvent, inARow) });
+      return ended(failureAt(scope, index, stopped(work, noEvent, inARow)));
     }
     await deadLetter(work, noEvent, cause);
-    deadLetters.push({ index, cause, refused });
+    deadLetters.push({ index: batch.recordIndexAt(index), cause, refused });
     if (cause === "failed") inARow += 1;
     if (refused) refusals += 1;
   }
   return ended(undefined);
 }
 
-const CAUSES: Record<Exclude<NoEvent["kind"], "thrown" | "dropped">, DeadLetterCause> = {
+const CAUSES: Record<Exclude<NoEvent["kind"], "thrown" | "dropped" | "empty">, DeadLetterCause> = {
   refused: "refused",
   unreadable: "refused",
   unfit: "failed",
@@ -180,9 +202,9 @@ async function triedAtOnce(
   work: FoldWork,
   fold: KeyFold,
   folds: readonly KeyFold[],
-  failure: NonNullable<Written["failure"]>,
-): Promise<Written["failure"]> {
-  const { index, thrown } = failure;
+  failure: Failure,
+): Promise<Failure | undefined> {
+  const { at: index, thrown } = failure;
   if (thrown instanceof UnfitStateError) return fold.isDual ? failure : { ...failure, final: true };
   const { clock, deadlineMs, batch } = work.scope;
   const { triesMax } = work.engine.resources.app.deadLetters;
@@ -196,7 +218,7 @@ async function triedAtOnce(
   );
   if (tried.outcome === "taken") return undefined;
   if (isForeignState(tried.thrown)) throw tried.thrown;
-  return { index, thrown: tried.thrown, tries: 1 + tried.tries };
+  return { ...failure, thrown: tried.thrown, tries: 1 + tried.tries };
 }
 
 /** A fold that was made before, once more from its beginning; then some of the events that follow. */
@@ -206,7 +228,7 @@ function* otherFolds({ scope, items }: FoldWork, folds: readonly KeyFold[], fail
   if (made !== undefined) yield () => made.over(made.base).fold(made.first);
   for (const index of spread(failedAt, batch.length)) {
     const keyIndex = batch.keyIndexAt(index);
-    if (keyIndex === undefined) continue;
+    if (keyIndex === undefined || index >= batch.givenUpFrom) continue;
     yield () => new KeyFold(scope, keyIndex, items.get(batch.keys[keyIndex] as string)).fold(index);
   }
 }
@@ -219,12 +241,12 @@ async function foldLoaded(
   { engine, scope }: FoldWork,
   stale: KeyFold,
   index: number,
-): Promise<{ readonly fold: KeyFold; readonly failure: Written["failure"] }> {
+): Promise<{ readonly fold: KeyFold; readonly failure: Failure | undefined }> {
   const { key } = stale;
   engine.cache?.forget(key);
   const place = { function: engine.definition.name, generation: scope.generation };
   const loaded = (await engine.resources.state.load(place, [key])).get(key);
-  const progress: Progress = { failure: undefined, triedTo: "", conflicts: 0 };
+  const progress = newProgress();
   const fold = await foldAgain(stale, loaded, index, progress);
   return { fold, failure: progress.failure };
 }
@@ -239,10 +261,12 @@ function reasonOf({ failing }: Split, entry: NoEvent): { readonly tries: number;
   return { tries: known?.tries ?? 0, error: cutText(error, ERROR_BYTES_MAX) };
 }
 
-async function deadLetter(
+/** @param folded - numbers of the record's events that are in the state all the same @default none */
+export async function deadLetter(
   { engine, place, split, where }: FoldWork,
   entry: NoEvent,
   cause: DeadLetterCause,
+  folded: readonly number[] = [],
 ): Promise<void> {
   const { source, resources } = engine;
   const { record } = entry;
@@ -260,6 +284,7 @@ async function deadLetter(
     at: new Date(resources.clock.now()).toISOString(),
     ...(record.arrivalTimeMs === undefined ? {} : { arrivedAt: new Date(record.arrivalTimeMs).toISOString() }),
     record: source.events.dump(record),
+    ...(folded.length === 0 ? {} : { folded }),
   };
   const isNew = await writeDeadLetter(resources.storage, letter);
   // Whoever gives it up again, after a crash or a restore, has nothing new to say.

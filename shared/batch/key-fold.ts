@@ -8,6 +8,8 @@
  * - An item of a newer epoch than the batch's keeps its epoch; the event belongs before that cut, so it is folded into
  *   `before` as well as into `state`.
  * - A fold that throws has changed nothing: the events before it stay folded.
+ * - An event of a record that is given up is never folded: its key is marked instead ◆, over the item as it is, so that
+ *   whoever still holds that item cannot write it any more.
  */
 
 import { checkReturned, checkState } from "../function/check-state.ts";
@@ -17,7 +19,7 @@ import type { KeyNamer } from "../function/name-key.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
 import { freezeDeep, freezeNext } from "../json/freeze-deep.ts";
 import { BEGINNING, type Position } from "../source/position.ts";
-import { ABSENT, type Image, type StateItem } from "../state/state-item.ts";
+import { ABSENT, givenUpMark, type Image, type StateItem } from "../state/state-item.ts";
 import type { PreparedBatch } from "./prepare.ts";
 
 /** What all folds of a batch have in common. */
@@ -92,6 +94,10 @@ export class KeyFold {
     return this.#dual;
   }
 
+  get scope(): FoldScope {
+    return this.#scope;
+  }
+
   isApplied(index: number): boolean {
     return this.#appliedTo !== BEGINNING && this.#scope.batch.positionAt(index) <= this.#appliedTo;
   }
@@ -101,6 +107,7 @@ export class KeyFold {
    * @throws what the user's code throws; nothing is folded then.
    */
   fold(index: number): void | Promise<void> {
+    if (index >= this.#scope.batch.givenUpFrom) return this.#take(index);
     if (!this.#upgraded) this.#upgrade();
     if (this.#dual) return this.#foldBoth(index);
     const next = this.#handle(this.#state, index);
@@ -112,6 +119,13 @@ export class KeyFold {
       );
     }
     this.#keep(next, index);
+  }
+
+  /** Whether the item that the fold started from holds the event, of a record that is given up. */
+  holds(index: number): boolean {
+    const applied = this.base?.applied[this.#scope.split] ?? BEGINNING;
+    const position = this.#scope.batch.positionAt(index);
+    return applied >= position && applied !== givenUpMark(position);
   }
 
   /** Of the last folded event. */
@@ -144,13 +158,15 @@ export class KeyFold {
       generation: scope.generation,
       v,
       epoch: this.#epoch,
-      state: this.#toImage(this.#state),
-      applied: scope.exactlyOnce
-        ? { ...this.base?.applied, [scope.split]: this.lastPosition }
-        : (this.base?.applied ?? {}),
+      state: this.#upgraded ? this.#toImage(this.#state) : (this.base?.state ?? ABSENT),
+      applied: scope.exactlyOnce ? { ...this.base?.applied, [scope.split]: this.#mark } : (this.base?.applied ?? {}),
     };
     const before = this.#beforeFold === undefined ? this.#before : this.#toImage(this.#beforeFold.value);
     return before === undefined ? item : { before, ...item };
+  }
+
+  get #mark(): Position {
+    return this.last < this.#scope.batch.givenUpFrom ? this.lastPosition : givenUpMark(this.lastPosition);
   }
 
   #toImage(working: Working): Image {
@@ -199,6 +215,10 @@ export class KeyFold {
 
   #keep(next: unknown, index: number): void {
     this.#state = this.#accept(next, this.#state);
+    this.#take(index);
+  }
+
+  #take(index: number): void {
     if (this.first === NONE) this.first = index;
     this.last = index;
   }

@@ -1,20 +1,22 @@
 /**
  * From records to events: decode, validate, select the key. Nothing here touches a store.
  *
- * Invariant: each record ends in exactly one way: an event with its key, a dead letter at once (refused, unreadable, or with
- * a key that is none), dropped (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
+ * Invariants:
+ * - Each record ends in exactly one way: an event with its key, a dead letter at once (refused, unreadable, or with a key that
+ *   is none), dropped (before the user's `startFrom`), or thrown at by the user's code (which ends the batch there).
+ * - A record that its source's `decode` takes apart ends so as a whole: all of its events are there, or none.
  */
 
-import { types } from "node:util";
 import { redrivenLetter } from "../dead-letter/with-redrive.ts";
-import { describeThrown, TidemarkError } from "../errors.ts";
+import type { TidemarkError } from "../errors.ts";
 import { checkKey } from "../function/check-key.ts";
 import type { EventContext, FunctionDefinition } from "../function/define-function.ts";
-import { type KeyNamer, plainKey } from "../function/name-key.ts";
+import type { KeyNamer } from "../function/name-key.ts";
 import { validateEvent } from "../function/validate-event.ts";
 import type { Decoding } from "../source/decoding.ts";
-import type { Position } from "../source/position.ts";
+import { BEGINNING, type Position } from "../source/position.ts";
 import type { SourceEvents, SourceRecord } from "../source/source.ts";
+import { BATCH_EVENTS_MAX, placeOf, type Several, takeApart, unreadable } from "./take-apart.ts";
 import { spread, type TriesAtOnce, type Try, tryAtOnce } from "./try-at-once.ts";
 
 /** How a record ended that is not to be folded. */
@@ -30,7 +32,19 @@ export type NoEvent =
   /** Given up before; passed over before anything of it is looked at. */
   | { readonly kind: "given-up"; readonly record: SourceRecord }
   | { readonly kind: "dropped"; readonly record: SourceRecord }
-  | { readonly kind: "thrown"; readonly record: SourceRecord; readonly thrown: unknown; readonly tries: number };
+  /** Its source's `decode` made no event of it. */
+  | { readonly kind: "empty"; readonly record: SourceRecord }
+  | {
+      readonly kind: "thrown";
+      readonly record: SourceRecord;
+      readonly thrown: unknown;
+      readonly tries: number;
+      /** Which of the record's events it was, for people; undefined: it has no other. */
+      readonly place?: string | undefined;
+    };
+
+/** Why a record is passed over that may be folded in part. */
+export type PassedOver = Extract<NoEvent, { readonly kind: "given-up" | "skipped" }>;
 
 export interface PrepareScope {
   // biome-ignore lint/suspicious/noExplicitAny: the runtime folds functions of any event and state
@@ -43,37 +57,90 @@ export interface PrepareScope {
   readonly startTimeMs?: number | undefined;
   /** Redriven records that do not count. */
   readonly passedOver?: ReadonlySet<Position>;
+  /** Of redriven records: numbers of the events that are folded already, though the record was given up. */
+  readonly foldedBefore?: ReadonlyMap<Position, ReadonlySet<number>>;
   /** The record whose tries are used up. */
   readonly givenUp?: string | undefined;
   /** How often the user's code may be asked for a record that it throws at. @default once */
   readonly tries?: { readonly left: (position: Position) => number } & Pick<TriesAtOnce, "clock" | "deadlineMs">;
   /** So many records from the first one on are to be passed over. @default none */
   readonly skip?: number | undefined;
+  /** Up to here records of several events may be folded in part: those that are passed over are looked at. @default none is */
+  readonly partlyTo?: Position | undefined;
 }
 
 /**
- * The prepared records of a batch, by index. Columns rather than an object for each: what is kept until the end of the
- * batch outlives the collector's nursery, and copying it out of there would cost more than the fold.
+ * The events of a batch, by index: one for each record, or as many as its source's `decode` makes of it. A record that is no
+ * event takes one index as well. Columns rather than an object for each: what is kept until the end of the batch outlives
+ * the collector's nursery, and copying it out of there would cost more than the fold.
  */
 export class PreparedBatch {
   readonly records: readonly SourceRecord[];
-  /** How many of them are prepared: all, or those up to and with the first that was thrown at. */
+  /** How many indexes there are. The records end with the first that was thrown at, or where a batch has enough events. */
   length = 0;
+  /**
+   * The index at which the events of a record begin that is given up after some of them may have been folded: their keys are
+   * marked, and it is the last record of the batch.
+   */
+  givenUpFrom = NO_INDEX;
+  givenUpAs: PassedOver | undefined;
   /** The user's code threw at the last prepared record. */
   thrownAt = false;
   /** The distinct keys, in the order of their first events. */
   readonly keys: string[] = [];
   readonly #scope: PrepareScope;
   readonly #events: unknown[];
-  readonly #keyIndexes: Int32Array;
+  readonly #keyIndexes: Int32Array | number[];
+  /** Of each index, which record it is of, and which event of that; undefined: index and record are the same. */
+  readonly #parts: { readonly records: number[]; readonly numbers: number[] } | undefined;
   readonly #keyIndexOf = new Map<string, number>();
   readonly #noEvents = new Map<number, NoEvent>();
+  /** Indexes of records, not of events. */
+  readonly #empty = new Set<number>();
 
   constructor(scope: PrepareScope, records: readonly SourceRecord[]) {
     this.#scope = scope;
     this.records = records;
-    this.#events = new Array(records.length);
-    this.#keyIndexes = new Int32Array(records.length);
+    if (scope.decoding.decode === undefined) {
+      this.#events = new Array(records.length);
+      this.#keyIndexes = new Int32Array(records.length);
+    } else {
+      this.#events = [];
+      this.#keyIndexes = [];
+      this.#parts = { records: [], numbers: [] };
+    }
+  }
+
+  /** How many records are prepared. */
+  get recordCount(): number {
+    return this.length === 0 ? 0 : this.recordIndexAt(this.length - 1) + 1;
+  }
+
+  /** Which of {@link records} index `index` is of. */
+  recordIndexAt(index: number): number {
+    return this.#parts === undefined ? index : (this.#parts.records[index] as number);
+  }
+
+  recordAt(index: number): SourceRecord {
+    return this.records[this.recordIndexAt(index)] as SourceRecord;
+  }
+
+  /** Which event of its record `index` is, from 0. */
+  numberAt(index: number): number {
+    return this.#parts === undefined ? 0 : (this.#parts.numbers[index] as number);
+  }
+
+  /** The index of the first event of the same record: where a record is folded whole or not at all. */
+  firstOf(index: number): number {
+    return index - this.numberAt(index);
+  }
+
+  /** For people; undefined: its record has no other event. */
+  placeAt(index: number): string | undefined {
+    const first = this.firstOf(index);
+    let end = index + 1;
+    while (end < this.length && this.firstOf(end) === first) end += 1;
+    return end - first === 1 ? undefined : placeOf(index - first, end - first);
   }
 
   /** Which of {@link keys} record `index` belongs to; undefined: it is no event. */
@@ -87,23 +154,32 @@ export class PreparedBatch {
     return this.#noEvents.get(index);
   }
 
+  /** Whether a record had no event, by its index of {@link records}. */
+  isEmpty(recordIndex: number): boolean {
+    return this.#empty.has(recordIndex);
+  }
+
   eventAt(index: number): unknown {
     return this.#events[index];
   }
 
   positionAt(index: number): Position {
-    return (this.records[index] as SourceRecord).position;
+    return this.recordAt(index).position;
   }
 
   /** Made when it is asked for: a handler may keep it, so none is used twice. */
   contextAt(index: number): EventContext {
-    const record = this.records[index] as SourceRecord;
+    const record = this.recordAt(index);
     const origin = redrivenLetter(record);
     const key = this.keys[this.#keyIndexes[index] as number] as string;
     const split = origin?.split ?? this.#scope.split;
     const position = origin?.position ?? record.position;
     const { replay } = this.#scope;
     const { arrivalTimeMs } = record;
+    if (this.#parts !== undefined) {
+      const arrival = arrivalTimeMs === undefined ? {} : { arrivalTimeMs };
+      return { key, split, position, index: this.numberAt(index), ...arrival, replay };
+    }
     if (arrivalTimeMs === undefined) return { key, split, position, replay };
     return { key, split, position, arrivalTimeMs, replay };
   }
@@ -129,31 +205,56 @@ export class PreparedBatch {
     this.length -= 1;
     const noEvent = this.#noEvents.get(this.length);
     this.#noEvents.delete(this.length);
+    this.#parts?.records.pop();
+    this.#parts?.numbers.pop();
     this.thrownAt = false;
     return noEvent;
   }
 
   addNoEvent(noEvent: NoEvent): void {
+    if (noEvent.kind === "empty") this.#empty.add(this.recordCount);
+    this.#addPart(this.recordCount, 0);
+    this.#pushNoEvent(noEvent);
+  }
+
+  #pushNoEvent(noEvent: NoEvent): void {
     this.#noEvents.set(this.length, noEvent);
     this.thrownAt = noEvent.kind === "thrown";
     this.#keyIndexes[this.length++] = NO_KEY;
   }
+
+  /** All events of one record; their keys are checked. Those that are folded already take their index and nothing more. */
+  addSeveral(record: SourceRecord, { events, keys }: Several, foldedBefore: ReadonlySet<number> | undefined): void {
+    const recordIndex = this.recordCount;
+    for (let number = 0; number < events.length; number++) {
+      this.#addPart(recordIndex, number);
+      if (foldedBefore?.has(number)) this.#pushNoEvent({ kind: "dropped", record });
+      else this.addEvent(events[number], keys[number]);
+    }
+  }
+
+  #addPart(recordIndex: number, number: number): void {
+    this.#parts?.records.push(recordIndex);
+    this.#parts?.numbers.push(number);
+  }
 }
 
 const NO_KEY = -1;
+/** Past every index, and small enough for the engine to compare as it compares those. */
+const NO_INDEX = 0x3fff_ffff;
 
 /** The records up to and with the first at which the user's code threw. */
 export async function prepare(scope: PrepareScope, records: readonly SourceRecord[]): Promise<PreparedBatch> {
   const batch = new PreparedBatch(scope, records);
   const skip = scope.skip ?? 0;
   for (const record of records) {
-    if (batch.length < skip) {
-      batch.addNoEvent({ kind: "skipped", record });
-      continue;
-    }
-    const pending = prepareRecord(scope, batch, record);
+    const pending =
+      batch.recordCount < skip
+        ? passOver(scope, batch, { kind: "skipped", record })
+        : prepareRecord(scope, batch, record);
     if (pending instanceof Promise) await pending;
     if (batch.thrownAt && (await isThrownAt(scope, batch, record))) break;
+    if (batch.givenUpFrom < batch.length || batch.length >= BATCH_EVENTS_MAX) break;
   }
   return batch;
 }
@@ -181,13 +282,12 @@ async function isThrownAt(scope: PrepareScope, batch: PreparedBatch, record: Sou
 
 /** A record that was an event before, then some of those that follow. */
 function* otherRecords(scope: PrepareScope, batch: PreparedBatch): Generator<Try> {
-  const failedAt = batch.length;
-  for (let index = failedAt - 1; index >= 0; index -= 1) {
+  for (let index = batch.length - 1; index >= 0; index -= 1) {
     if (batch.keyIndexAt(index) === undefined) continue;
-    yield () => isEvent(scope, batch.records[index] as SourceRecord);
+    yield () => isEvent(scope, batch.recordAt(index));
     break;
   }
-  for (const index of spread(failedAt, batch.records.length)) {
+  for (const index of spread(batch.recordCount, batch.records.length)) {
     yield () => isEvent(scope, batch.records[index] as SourceRecord);
   }
 }
@@ -195,22 +295,23 @@ function* otherRecords(scope: PrepareScope, batch: PreparedBatch): Generator<Try
 async function isEvent(scope: PrepareScope, record: SourceRecord): Promise<boolean> {
   const alone = new PreparedBatch(scope, [record]);
   await prepareRecord(scope, alone, record);
-  return alone.keyIndexAt(0) !== undefined;
+  return alone.keys.length > 0;
 }
 
 /** Answers with a promise only where the schema does. */
 function prepareRecord(scope: PrepareScope, batch: PreparedBatch, record: SourceRecord): void | Promise<void> {
   // Before anything else: a later record of its key may have been folded already.
-  if (record.position === scope.givenUp) return batch.addNoEvent({ kind: "given-up", record });
+  if (record.position === scope.givenUp) return passOver(scope, batch, { kind: "given-up", record });
   if (scope.startTimeMs !== undefined && (record.arrivalTimeMs ?? scope.startTimeMs) < scope.startTimeMs) {
     return batch.addNoEvent({ kind: "dropped", record });
   }
   if (scope.passedOver?.has(record.position)) return batch.addNoEvent({ kind: "dropped", record });
+  if (scope.decoding.decode !== undefined) return prepareSeveral(scope, batch, record);
   let raw: unknown;
   try {
     raw = scope.events.decode(record, scope.decoding);
   } catch (thrown) {
-    return batch.addNoEvent({ kind: "unreadable", record, error: unreadable(scope, thrown) });
+    return batch.addNoEvent({ kind: "unreadable", record, error: unreadable(scope, record, thrown) });
   }
   try {
     const validation = validateEvent(scope.definition, raw);
@@ -249,15 +350,25 @@ function addValidated(
   }
 }
 
-/** A parser's words quote the record. Its dead letter holds that; logs may not, where they hide keys. Tidemark's own do not. */
-function unreadable({ definition, nameKey }: PrepareScope, thrown: unknown): TidemarkError {
-  if (thrown instanceof TidemarkError && thrown.kind === "fix-event") {
-    return new TidemarkError("fix-event", `A record of function ${definition.name} cannot be read: ${thrown.message}`);
-  }
-  const why = nameKey === plainKey ? describeThrown(thrown) : types.isNativeError(thrown) ? thrown.name : "Error";
-  return new TidemarkError(
-    "fix-event",
-    `A record of function ${definition.name} cannot be read: ${why}. Correct what writes the records: each is one JSON value.`,
-    { cause: thrown },
-  );
+async function prepareSeveral(scope: PrepareScope, batch: PreparedBatch, record: SourceRecord): Promise<void> {
+  const taken = await takeApart(scope, record);
+  if ("kind" in taken) batch.addNoEvent(taken);
+  else batch.addSeveral(record, taken, scope.foldedBefore?.get(record.position));
+}
+
+/** Nothing of a record is looked at that is passed over, unless it may be folded in part: only its keys can tell. */
+function passOver(scope: PrepareScope, batch: PreparedBatch, entry: PassedOver): void | Promise<void> {
+  const { decoding, partlyTo = BEGINNING } = scope;
+  if (decoding.decode === undefined || entry.record.position > partlyTo) return batch.addNoEvent(entry);
+  return passOverPartly(scope, batch, entry);
+}
+
+async function passOverPartly(scope: PrepareScope, batch: PreparedBatch, entry: PassedOver): Promise<void> {
+  const { record } = entry;
+  const taken = await takeApart(scope, record);
+  // A key has all of its events of a record or none: that of a single one fails whole.
+  if ("kind" in taken || new Set(taken.keys).size === 1) return batch.addNoEvent(entry);
+  batch.givenUpFrom = batch.length;
+  batch.givenUpAs = entry;
+  batch.addSeveral(record, taken, scope.foldedBefore?.get(record.position));
 }

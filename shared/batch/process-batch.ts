@@ -11,20 +11,29 @@
 import { ChangedBuiltInsError } from "../built-ins.ts";
 import { type BatchRole, type Begun, begin } from "../control/begin.ts";
 import { spillHoles } from "../control/hole-items.ts";
-import { countTries, type Failing, type Split } from "../control/split.ts";
-import { endBatch, enterRecord, leaveRecord, passBarrier, readSplit, type SplitPlace } from "../control/split-steps.ts";
-import { passedOver } from "../dead-letter/redrive.ts";
+import { countTries, deathsBeforeHandle, type Failing, type Split } from "../control/split.ts";
+import {
+  endBatch,
+  enterRecord,
+  type InsideStep,
+  leaveRecord,
+  passBarrier,
+  readSplit,
+  type SplitPlace,
+} from "../control/split-steps.ts";
+import { type Redriven, redrivenRecords } from "../dead-letter/redrive.ts";
 import { REDRIVE_SPLIT } from "../dead-letter/redrive-letter.ts";
-import { describeThrown, invariant, TidemarkError } from "../errors.ts";
+import { describeThrown, ERROR_BYTES_MAX, invariant, TidemarkError } from "../errors.ts";
 import { plainKey } from "../function/name-key.ts";
 import { stateVersionOf } from "../function/upgrade-image.ts";
+import { cutText } from "../json/cut-text.ts";
 import { DEFAULT_DECODING } from "../source/decoding.ts";
-import type { Position } from "../source/position.ts";
+import { BEGINNING, type Position } from "../source/position.ts";
 import type { SourceRecord } from "../source/source.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { halvedSize } from "./batch-size.ts";
-import { type BatchPlace, type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
+import { type BatchPlace, deadLetter, type Folded, type FoldWork, foldBatch, StoppedError } from "./fold-batch.ts";
 import { againWhereUndone, keepIntact } from "./keep-intact.ts";
 import { PreparedBatch, type PrepareScope, prepare } from "./prepare.ts";
 import { resolveBatch } from "./resolve-batch.ts";
@@ -71,16 +80,22 @@ export async function processBatch(engine: BatchEngine, request: BatchRequest): 
       new Batch(engine, { ...request, records: from }).run(from[0] ?? first, last),
     );
     folded += result.folded;
-    const { failedFrom, isGivenUp, ...answer } = result;
+    const { failedFrom, goesOn, ...answer } = result;
     if (failedFrom === undefined) return { ...answer, failedFrom, folded };
-    if (!isGivenUp || isLate()) return { ...answer, failedFrom, folded };
+    if (!goesOn || isLate()) return { ...answer, failedFrom, folded };
     records = records.slice(records.findIndex(({ position }) => position === failedFrom.position));
   }
 }
 
+/** What is known of records that are passed over. */
+type PassedOverKnown = Pick<PrepareScope, "givenUp" | "partlyTo">;
+
 interface Run extends BatchResult {
-  /** The tries of the record that failed are used up: whoever begins next gives it up. */
-  readonly isGivenUp: boolean;
+  /**
+   * Whoever begins next has something to do at once: the tries of the record that failed are used up, or the batch was cut
+   * short behind a record, for the events that it had or because some of its keys were marked.
+   */
+  readonly goesOn: boolean;
 }
 
 class Batch {
@@ -88,6 +103,8 @@ class Batch {
   readonly #request: BatchRequest;
   readonly #place: SplitPlace;
   readonly #startedAtMs: number;
+  /** Of the record that stands in the way of the split. */
+  #deathsBeforeHandle = 0;
 
   constructor(engine: BatchEngine, request: BatchRequest) {
     this.#engine = engine;
@@ -108,17 +125,48 @@ class Batch {
     const items = await this.#load(begun.split.gen, prepared);
     const scope = this.#scope(begun, epoch, prepared);
     const where = { ...this.#place, epoch, generation: begun.split.gen };
-    const folded = await this.#fold(begun, {
+    const work: FoldWork = {
       engine: this.#engine,
       place: this.#place,
       where,
       split: begun.split,
       scope,
       ...items,
-    });
+    };
+    const folded = await this.#fold(begun, work);
     const written = await writeStates(scope, folded.folds, folded.failure);
+    const passed = await this.#passGivenUp(work, folded, written);
     const cacheHits = items.fromCache.size;
-    return this.#end({ begun, where, records, fresh, prepared, folded, written, cacheHits });
+    return this.#end({ begun, where, records, fresh, prepared, ...passed, cacheHits });
+  }
+
+  /**
+   * Once every key of a record of several events that is given up is marked, nobody can write any of them: its letter and its
+   * hole say for good which of its events are in the state all the same. A mark that does not fit into its item is left out.
+   */
+  async #passGivenUp(
+    work: FoldWork,
+    folded: Folded,
+    written: Written,
+  ): Promise<{ readonly folded: Folded; readonly written: Written }> {
+    const { batch } = work.scope;
+    const from = batch.givenUpFrom;
+    const entry = batch.givenUpAs;
+    const givenUp = folded.deadLetters.at(-1);
+    if (entry === undefined || givenUp?.index !== batch.recordIndexAt(from)) return { folded, written };
+    if (written.failure !== undefined && written.failure.index < from) return { folded, written };
+    const numbers: number[] = [];
+    for (let index = from; index < batch.length; index++) {
+      const fold = folded.folds[batch.keyIndexAt(index) ?? -1];
+      if (fold !== undefined && (written.foldedAnew.get(fold.key) ?? fold).holds(index)) {
+        numbers.push(batch.numberAt(index));
+      }
+    }
+    await deadLetter(work, entry, givenUp.cause, numbers);
+    return {
+      folded: { ...folded, deadLetters: [...folded.deadLetters.slice(0, -1), { ...givenUp, folded: numbers }] },
+      written: { ...written, failure: undefined },
+    };
   }
 
   /** The schema and the key selector are the user's code as well, and may kill as `handle` may. */
@@ -126,16 +174,28 @@ class Batch {
     const { split } = begun;
     const givenUp = this.#givenUp(split.failing);
     const only = records[0];
+    const several = this.#engine.decoding?.decode !== undefined;
+    const partlyTo = several ? this.#partlyTo(begun) : BEGINNING;
+    const known: PassedOverKnown = { givenUp: givenUp?.position, partlyTo };
     const prepared = () =>
       keepIntact(
         records.length,
-        () => this.#prepare(split, records, givenUp),
-        (thrown) => this.#preparedTo(split, records, thrown),
+        () => this.#prepare(split, records, known),
+        (thrown) => this.#preparedTo(split, records, known, thrown),
       );
-    if (!this.#mayKill(begun, records.length) || only === undefined || only.position === givenUp?.position) {
-      return prepared();
-    }
-    return this.#inside(begun, only.position, prepared, () => false);
+    const isSafe = only !== undefined && only.position === givenUp?.position && only.position > partlyTo;
+    if (!this.#mayKill(begun, records.length) || only === undefined || isSafe) return prepared();
+    return this.#inside(begun, { position: only.position, in: several ? "prepare" : true }, prepared, () => false);
+  }
+
+  /**
+   * How far an earlier batch has come, and may have written some of a record's keys and not others. What kills before
+   * `handle` has it never came so far: it is given up without another look at it.
+   */
+  #partlyTo({ split }: Begun): Position {
+    const { app } = this.#engine.resources;
+    const looks = app.checkpointing.mode === "exactly-once" && this.#deathsBeforeHandle < app.deadLetters.triesMax;
+    return looks ? split.attemptedTo : BEGINNING;
   }
 
   /** An invocation of this split died, and what it died of may be this one record. */
@@ -147,13 +207,15 @@ class Batch {
     const { batch } = work.scope;
     const fold = () =>
       keepIntact(
-        batch.length,
+        batch.recordCount,
         () => foldBatch(work),
         (thrown) => failedAtFirst(thrown),
       );
-    if (!this.#mayKill(begun, batch.length) || batch.keyIndexAt(0) === undefined) return fold();
+    const handles = batch.keys.length > 0 && batch.givenUpFrom > 0;
+    if (!this.#mayKill(begun, batch.recordCount) || !handles) return fold();
     // A record that was folded must not end as a dead letter because its invocation dies of a store: no try is left.
-    return this.#inside(begun, batch.positionAt(0), fold, ({ failure }) => failure === undefined);
+    const entered = { position: batch.positionAt(0), in: true } as const;
+    return this.#inside(begun, entered, fold, ({ failure }) => failure === undefined);
   }
 
   /** Each record once: a source may deliver one twice in a batch. */
@@ -212,7 +274,9 @@ class Batch {
     }
     const { epoch, failing, gen: generation } = answer.split;
     if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, epoch, generation, hole: answer.hole });
-    return failing === undefined ? answer : { ...answer, split: { ...answer.split, failing: countTries(failing) } };
+    if (failing === undefined) return answer;
+    this.#deathsBeforeHandle = deathsBeforeHandle(failing);
+    return { ...answer, split: { ...answer.split, failing: countTries(failing) } };
   }
 
   /** The batch's epoch: the one that was asked for, if everything tried before is resolved; else the old one. */
@@ -245,23 +309,25 @@ class Batch {
     return failing !== undefined && (failing.final === true || failing.tries >= triesMax) ? failing : undefined;
   }
 
-  async #prepare(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): Promise<PreparedBatch> {
-    const redriven = this.#place.split === REDRIVE_SPLIT;
-    const passed = redriven ? await passedOver(this.#engine.resources, this.#place.function, records) : undefined;
-    return prepare(
-      { ...this.#prepareScope(split, records, givenUp), ...(passed === undefined ? {} : { passedOver: passed }) },
-      records,
-    );
+  async #prepare(split: Split, records: readonly SourceRecord[], known: PassedOverKnown): Promise<PreparedBatch> {
+    const redriven: Partial<Redriven> =
+      this.#place.split === REDRIVE_SPLIT
+        ? await redrivenRecords(this.#engine.resources, this.#place, split, records)
+        : {};
+    return prepare({ ...this.#prepareScope(split, records, known), ...redriven }, records);
   }
 
   /** One record, at which the user's code failed before there was a key. */
-  #preparedTo(split: Split, records: readonly SourceRecord[], thrown: unknown): PreparedBatch {
-    const batch = new PreparedBatch(this.#prepareScope(split, records, undefined), records);
-    batch.addNoEvent({ kind: "thrown", record: records[0] as SourceRecord, thrown, tries: 1 });
+  #preparedTo(split: Split, records: readonly SourceRecord[], known: PassedOverKnown, thrown: unknown): PreparedBatch {
+    const batch = new PreparedBatch(this.#prepareScope(split, records, known), records);
+    const record = records[0] as SourceRecord;
+    batch.addNoEvent(
+      record.position === known.givenUp ? { kind: "given-up", record } : { kind: "thrown", record, thrown, tries: 1 },
+    );
     return batch;
   }
 
-  #prepareScope(split: Split, records: readonly SourceRecord[], givenUp: Failing | undefined): PrepareScope {
+  #prepareScope(split: Split, records: readonly SourceRecord[], known: PassedOverKnown): PrepareScope {
     const { app, clock } = this.#engine.resources;
     const { triesMax } = app.deadLetters;
     return {
@@ -272,7 +338,7 @@ class Batch {
       replay: this.#request.role.phase === "REPLAYING",
       nameKey: this.#engine.resources.nameKey ?? plainKey,
       startTimeMs: split.startTimeMs,
-      givenUp: givenUp?.position,
+      ...known,
       skip: wantsSkipped(split, records),
       tries: {
         ...{ clock, deadlineMs: this.#request.deadlineMs },
@@ -309,14 +375,14 @@ class Batch {
    */
   async #inside<Answer>(
     { split, attempt }: Begun,
-    position: Position,
+    { position, in: within }: { readonly position: Position; readonly in: InsideStep["in"] },
     userCode: () => Promise<Answer>,
     isHandled: (answer: Answer) => boolean,
   ): Promise<Answer> {
     const { control } = this.#engine.resources;
     const known = split.failing?.position === position;
     const nowMs = this.#startedAtMs;
-    const step = { attempt, generation: split.gen, phase: split.phase, position, known, nowMs };
+    const step = { attempt, generation: split.gen, phase: split.phase, position, known, in: within, nowMs };
     let answer: Answer;
     try {
       if ((await enterRecord(control, this.#place, step)) === undefined) throw this.#takenOver();
@@ -368,17 +434,19 @@ class Batch {
     readonly written: Written;
     readonly cacheHits: number;
   }): Promise<Run> {
-    const { begun, where, records, fresh, folded, written } = batch;
+    const { begun, where, records, fresh, prepared, folded, written } = batch;
     const { split, attempt } = begun;
     const { control, observe, clock } = this.#engine.resources;
     const failure = written.failure;
-    const resolved = failure?.index ?? folded.stoppedAt ?? batch.prepared.length;
-    const failing = failure === undefined ? undefined : this.#failing(split, records[failure.index], failure);
+    const endedAt = failure?.index ?? folded.stoppedAt;
+    const resolved = endedAt === undefined ? prepared.recordCount : prepared.recordIndexAt(endedAt);
+    const failing = failure === undefined ? undefined : this.#failing(split, records[resolved], failure);
     const end = resolveBatch({
       begun,
       records,
       resolved,
       deadLetters: folded.deadLetters,
+      isEmpty: (index) => prepared.isEmpty(index),
       triedTo: written.triedTo,
       failing,
       version: codeVersionOf(this.#engine.resources),
@@ -412,24 +480,28 @@ class Batch {
     });
     const failedFrom = records[resolved] ?? fresh[records.length];
     const done = { failedFrom, position: end.position, folded: folded.folded };
-    if (failing === undefined || failure === undefined) return { ...done, isGivenUp: false };
+    if (failing === undefined || failure === undefined) {
+      return { ...done, goesOn: folded.stoppedAt === undefined && prepared.recordCount < records.length };
+    }
     const isGivenUp = this.#givenUp(failing) !== undefined;
     const { position, tries, error } = failing;
     // Its dead letter says the rest.
     if (!isGivenUp) observe({ type: "record-failed", ...where, position, tries, error });
-    return { ...done, isGivenUp, error: asFunctionError(failure.thrown) };
+    return { ...done, goesOn: isGivenUp, error: asFunctionError(failure.thrown) };
   }
 
   /** One more try of the record that failed; a split that stopped counts none, so that a repaired function tries it afresh. */
-  #failing(split: Split, record: SourceRecord | undefined, { thrown, tries = 1, final }: Failure): Failing {
+  #failing(split: Split, record: SourceRecord | undefined, failure: Failure): Failing {
     invariant(record !== undefined, "a failure has a record");
     const { position } = record;
+    const { thrown, tries = 1, final, place } = failure;
     const before = split.failing?.position === position ? split.failing : undefined;
     const stopped = thrown instanceof StoppedError;
+    const error = describeThrown(thrown);
     return {
       position,
       tries: stopped ? 0 : (before?.tries ?? 0) + tries,
-      error: describeThrown(thrown),
+      error: place === undefined ? error : cutText(`${place}: ${error}`, ERROR_BYTES_MAX),
       sinceMs: before?.sinceMs ?? this.#startedAtMs,
       ...(final === true ? { final } : {}),
       ...(stopped ? { stopped } : {}),
@@ -448,7 +520,7 @@ const failedAtFirst = (thrown: unknown): Folded => ({
   deadLetters: [],
   folded: 0,
   firstTaken: undefined,
-  failure: { index: 0, thrown },
+  failure: { index: 0, at: 0, thrown },
   stoppedAt: undefined,
 });
 

@@ -29,6 +29,8 @@ export interface BatchOutcome {
   readonly version: string;
   /** The first record that it took; undefined: none. */
   readonly firstTaken?: number | undefined;
+  /** Whether a record had no event. It says nothing of the code: no row of dead letters ends with it. @default none had */
+  readonly isEmpty?: (index: number) => boolean;
 }
 
 export interface ResolvedBatch {
@@ -65,12 +67,12 @@ export function resolveBatch(outcome: BatchOutcome): ResolvedBatch {
  * Records that failed at the end of the resolved prefix, and those before it if nothing in it was taken. One that was refused
  * or skipped says nothing of `handle`, and neither counts nor ends the row.
  */
-function deadLettersInARow({ begun, resolved, deadLetters }: BatchOutcome): number {
+function deadLettersInARow({ begun, resolved, deadLetters, isEmpty = () => false }: BatchOutcome): number {
   const causes = new Map(deadLetters.map(({ index, cause }) => [index, cause]));
   let inARow = 0;
   for (let index = resolved - 1; index >= 0; index -= 1) {
     const cause = causes.get(index);
-    if (cause === undefined) return inARow;
+    if (cause === undefined && !isEmpty(index)) return inARow;
     if (cause === "failed") inARow += 1;
   }
   return begun.split.consecutiveDeadLetters + inARow;
@@ -105,11 +107,11 @@ function skipAfter({ begun, resolved, deadLetters }: BatchOutcome, position: Pos
 
 function holesAfter({ begun, records, resolved, deadLetters }: BatchOutcome): readonly Hole[] | undefined {
   let holes = begun.split.holes;
-  for (const { index } of deadLetters) {
+  for (const { index, folded } of deadLetters) {
     if (index >= resolved) break;
     const record = records[index] as SourceRecord;
     const previous = records[index - 1]?.position ?? begun.split.position;
-    holes = appendHole(holes, deadLetterHole(record.position), previous);
+    holes = appendHole(holes, deadLetterHole(record.position, folded), previous);
   }
   return holes === begun.split.holes ? undefined : holes;
 }

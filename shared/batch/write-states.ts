@@ -37,12 +37,22 @@ export interface WriteScope extends FoldScope {
 }
 
 export interface Failure {
+  /** Of its record's first event: a record is folded whole or not at all. */
   readonly index: number;
+  /** Of the event itself. */
+  readonly at: number;
   readonly thrown: unknown;
+  /** Which of the record's events it was, for people; undefined: it has no other. */
+  readonly place?: string | undefined;
   /** How often this invocation tried it. @default 1 */
   readonly tries?: number | undefined;
   /** No further try helps. */
   readonly final?: true;
+}
+
+/** The failure at event `at`. */
+export function failureAt({ batch }: FoldScope, at: number, thrown: unknown): Failure {
+  return { index: batch.firstOf(at), at, thrown, place: batch.placeAt(at) };
 }
 
 export interface Written {
@@ -51,6 +61,8 @@ export interface Written {
   /** The last event that any write carried: perhaps applied, whatever comes next. */
   readonly triedTo: Position;
   readonly conflicts: number;
+  /** What was folded anew in place of a key's first fold, by key: what it came to in the end. */
+  readonly foldedAnew: ReadonlyMap<string, KeyFold>;
 }
 
 /** A write under way: what its item is, and whether the backend took it. */
@@ -62,16 +74,17 @@ interface Attempt {
 export async function writeStates(
   scope: WriteScope,
   allFolds: readonly KeyFold[],
-  failed: Written["failure"],
+  failed: Failure | undefined,
 ): Promise<Written> {
   const folds = allFolds.filter(({ last }) => last >= 0);
-  const progress = { failure: failed, triedTo: "" as Position, conflicts: 0 };
+  const progress = { ...newProgress(), failure: failed };
   const items: (StateItem | undefined)[] = [];
   for (const [index, fold] of folds.entries()) {
     let item = seal(scope, fold);
     if (item === undefined) {
       const stored = await overStored(scope, fold, progress);
       folds[index] = stored;
+      progress.foldedAnew.set(stored.key, stored);
       item = seal(scope, stored);
       if (item === undefined) await failWhereRefused(scope, stored, progress, true);
     }
@@ -127,7 +140,9 @@ function giveUp({ scope, faults }: Writing, fold: KeyFold, fault: unknown): void
   faults.push(fault);
 }
 
-export type Progress = { -readonly [name in keyof Written]: Written[name] };
+export type Progress = { -readonly [name in keyof Written]: Written[name] } & { foldedAnew: Map<string, KeyFold> };
+
+export const newProgress = (): Progress => ({ failure: undefined, triedTo: "", conflicts: 0, foldedAnew: new Map() });
 
 /** Begins to write what was folded; undefined: not all of it is to be written, or can be. */
 function tryWrite(
@@ -179,6 +194,7 @@ async function finishKey(
       await scope.clock.sleep(scope.randomness.fraction() * pauseMs);
       pauseMs = Math.min(pauseMs * 2, CONFLICT_PAUSE_MS_MAX);
     }
+    progress.foldedAnew.set(fold.key, fold);
     if (fold.last < 0) return;
     attempt = tryWrite(scope, fold, seal(scope, fold), progress);
   }
@@ -206,7 +222,7 @@ export async function foldAgain(
       await fold.fold(index);
     } catch (thrown) {
       if (isForeignState(thrown)) throw thrown;
-      fail(progress, { index, thrown });
+      fail(progress, failureAt(fold.scope, index, thrown));
       break;
     }
   }
@@ -236,7 +252,8 @@ async function failWhereRefused(
       await stepwise.fold(index);
       toStorable(scope, stepwise);
     } catch (thrown) {
-      fail(progress, { index, thrown, ...(isStored && !fold.isDual ? { final: true } : {}) });
+      const final = isStored && !fold.isDual ? ({ final: true } as const) : {};
+      fail(progress, { ...failureAt(scope, index, thrown), ...final });
       return;
     }
   }
@@ -244,7 +261,7 @@ async function failWhereRefused(
   try {
     toStorable(scope, fold);
   } catch (thrown) {
-    fail(progress, { index: fold.last, thrown });
+    fail(progress, failureAt(scope, fold.last, thrown));
   }
 }
 

@@ -8,7 +8,7 @@
  */
 import type { Control, Coverage } from "../control/control.ts";
 import type { Position } from "../source/position.ts";
-import { ABSENT, type StateItem } from "../state/state-item.ts";
+import { ABSENT, markedPosition, type StateItem } from "../state/state-item.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { readUsableObject } from "./parse-manifest.ts";
 
@@ -49,7 +49,7 @@ export async function readCoverage(storage: CheckpointStorage, app: string, cont
     if (covering === undefined || item.state !== ABSENT) return false;
     return Object.entries(item.applied).every(([split, position]) => {
       const covered = covering.get(split);
-      return covered !== undefined && position <= covered;
+      return covered !== undefined && markedPosition(position) <= covered;
     });
   };
 }

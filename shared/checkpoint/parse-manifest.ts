@@ -73,6 +73,7 @@ function hole(given: unknown, what: string): Hole {
   if (cause !== "dead-letter" && cause !== "dropped" && cause !== "expired") throw new Flaw(`${what}.cause is unknown`);
   for (const bound of HOLE_BOUNDS) if (from[bound] !== undefined) text(from, bound, what);
   if (from.records !== undefined) count(from, "records", what);
+  if (from.folded !== undefined) list(from, "folded", what, (item, name) => count({ item }, "item", name));
   return from as unknown as Hole;
 }
 

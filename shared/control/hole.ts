@@ -16,11 +16,17 @@ export interface Hole {
   readonly before?: Position;
   /** How many records; absent when nobody can know. */
   readonly records?: number;
+  /**
+   * Of one record of several events: numbers, from 0, of those that are in the state all the same ◆. Absent: none is, of a
+   * dead letter.
+   */
+  readonly folded?: readonly number[];
 }
 
 /** Records were given up by Tidemark, one after the other. */
-export function deadLetterHole(position: Position): Hole {
-  return { cause: "dead-letter", from: position, to: position, records: 1 };
+export function deadLetterHole(position: Position, folded: readonly number[] = []): Hole {
+  const hole: Hole = { cause: "dead-letter", from: position, to: position, records: 1 };
+  return folded.length === 0 ? hole : { ...hole, folded };
 }
 
 /** The source gave up a range that had been tried: `(position, attemptedTo]`. */
@@ -56,6 +62,8 @@ export function appendHole(holes: readonly Hole[], hole: Hole, previous: Positio
     last !== undefined &&
     last.cause === "dead-letter" &&
     hole.cause === "dead-letter" &&
+    last.folded === undefined &&
+    hole.folded === undefined &&
     last.to !== undefined &&
     hole.to !== undefined &&
     last.to === previous;

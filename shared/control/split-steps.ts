@@ -296,6 +296,8 @@ export interface InsideStep {
   /** The split's `failing` was of this record already when the attempt began: other attempts may have their marks there. */
   readonly known: boolean;
   readonly nowMs: number;
+  /** `prepare`: `decode`, the schema or the key selector has it, of a record of several events; `true`: any of the user's code. */
+  readonly in: Failing[InsideMark];
 }
 
 /** Written just before the user's code sees a record that may kill the process. */
@@ -306,8 +308,8 @@ export function enterRecord(store: ControlStore, place: SplitPlace, step: Inside
     conditions: ownedBy(step),
     set: [
       known
-        ? [path("failing", mark), value(true)]
-        : assign("failing", { position, tries: 0, error: "", sinceMs: nowMs, [mark]: true }),
+        ? [path("failing", mark), value(step.in)]
+        : assign("failing", { position, tries: 0, error: "", sinceMs: nowMs, [mark]: step.in }),
     ],
   });
 }

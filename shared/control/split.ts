@@ -30,8 +30,9 @@ export interface Failing {
   /**
    * `in7`: attempt 7 handed this record alone to the user's code and has not said since that it lives. An attempt's mark
    * is its own, so that one that was overtaken takes it back like any other; a mark that stays is a death, and a try.
+   * `prepare`: of a source with a `decode`, before `handle` had it.
    */
-  readonly [mark: InsideMark]: true;
+  readonly [mark: InsideMark]: true | "prepare";
 }
 
 export type InsideMark = `in${number}`;
@@ -64,6 +65,11 @@ export interface Skip {
   readonly at?: Position;
   /** How many records from there on are still to be passed over. */
   readonly records: number;
+}
+
+/** How many attempts have not come out of what comes before `handle`: so often, and it is not handed there again. */
+export function deathsBeforeHandle(failing: Failing): number {
+  return Object.entries(failing).filter(([name, where]) => name.startsWith("in") && where === "prepare").length;
 }
 
 export interface Split {

@@ -40,6 +40,11 @@ export interface DeadLetter {
   readonly arrivedAt?: string;
   /** The record as its source dumps it: text, or a marked base64 of what is no UTF-8; either gives back the same bytes. */
   readonly record: JsonValue;
+  /**
+   * Numbers, from 0, of the record's events that are in the state all the same: their keys were written before another key's
+   * event failed over what another split had written meanwhile. All others are missing. Absent: all are missing.
+   */
+  readonly folded?: readonly number[];
   /** The place in the function's redrive split that this letter was put back at. */
   readonly redrivenAs?: Position;
 }

@@ -22,13 +22,14 @@ interface RedriveEventRecord {
 
 /** @param original the event half of the source that the function reads: the letters hold its records */
 export function redriveEvents(original: SourceEvents): SourceEvents {
+  const originalRecord = (record: SourceRecord): SourceRecord => {
+    const { position, record: dumped } = record.payload as RedriveLetter;
+    return { ...record, position, payload: original.undump(dumped) };
+  };
   return {
     parse,
-    decode(record, decoding): unknown {
-      const letter = record.payload as RedriveLetter;
-      const payload = original.undump(letter.record);
-      return original.decode({ ...record, position: letter.position, payload }, decoding);
-    },
+    decode: (record, decoding) => original.decode(originalRecord(record), decoding),
+    bytes: (record) => original.bytes(originalRecord(record)),
     dump: (record) => record.payload as RedriveLetter,
     undump: (dumped) => dumped,
     toEvent,

@@ -49,6 +49,7 @@ function bothEvents(source: SourceEvents, redrive: SourceEvents): SourceEvents {
     },
     decode: (record, decoding) =>
       isRedriven(record) ? redrive.decode(unwrap(record), decoding) : source.decode(record, decoding),
+    bytes: (record) => (isRedriven(record) ? redrive.bytes(unwrap(record)) : source.bytes(record)),
     dump: (record) => (isRedriven(record) ? redrive.dump(unwrap(record)) : source.dump(record)),
     undump: (dumped) => source.undump(dumped),
     toEvent: ({ split, records }) =>

@@ -8,6 +8,8 @@ export interface EventContext {
   readonly key: string;
   readonly split: string;
   readonly position: Position;
+  /** Which of its record's events this is, from 0; absent where the source has no `decode`. */
+  readonly index?: number;
   /**
    * When the source received the event, in ms since 1970; absent where the source does not say (files). When it happened is
    * known to the event alone.

@@ -41,6 +41,8 @@ export interface SourceEvents {
    * once, like a refusal by the schema.
    */
   decode(record: SourceRecord, decoding: Decoding): unknown;
+  /** The record's content as bytes, for an app's own `decode`; undefined: it is none (a row of a table). */
+  bytes(record: SourceRecord): Uint8Array | undefined;
   /** The record's content in a form that a dead letter can hold and {@link SourceEvents.undump} takes back. */
   dump(record: SourceRecord): JsonValue;
   /** The payload that was dumped. */

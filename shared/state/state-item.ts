@@ -31,11 +31,22 @@ export interface StateItem {
   readonly epoch: number;
   /** ABSENT: a tombstone. */
   readonly state: Image;
-  /** Per split, the last event folded into `state`. Empty in at-least-once mode. */
+  /** Per split, the last event folded into `state`, or {@link givenUpMark}. Empty in at-least-once mode. */
   readonly applied: Readonly<Record<string, Position>>;
   /** The image before this item's first write in `epoch`; undefined: none is kept. */
   readonly before?: Image;
 }
+
+const GIVEN_UP = "!";
+
+/**
+ * Stands in `applied` of a key of whose split a record was given up, none of which is in the key: the record's position, and
+ * a sign that comes after it and before every later position.
+ */
+export const givenUpMark = (position: Position): string => `${position}${GIVEN_UP}`;
+
+/** The position that an `applied` mark is of. */
+export const markedPosition = (mark: string): Position => (mark.endsWith(GIVEN_UP) ? mark.slice(0, -1) : mark);
 
 /**
  * The image of a key at cut `n`.

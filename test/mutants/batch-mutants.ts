@@ -26,7 +26,7 @@ export const batchMutants: readonly Mutant[] = [
         "(marks !== undefined && Object.hasOwn(marks, scope.split) && marks[scope.split]) || BEGINNING",
         "marks?.all || BEGINNING",
       ),
-      inFile("shared/batch/key-fold.ts", "[scope.split]: this.lastPosition", "all: this.lastPosition"),
+      inFile("shared/batch/key-fold.ts", "[scope.split]: this.#mark", "all: this.#mark"),
     ],
   },
   {
@@ -424,8 +424,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/prepare.ts",
-        'batch.addNoEvent({ kind: "given-up", record });',
-        'batch.addNoEvent({ kind: "dropped", record });',
+        'return passOver(scope, batch, { kind: "given-up", record });',
+        'return batch.addNoEvent({ kind: "dropped", record });',
       ),
     ],
   },
@@ -471,6 +471,94 @@ export const batchMutants: readonly Mutant[] = [
     world: "ports",
     edits: [
       inFile("shared/batch/batch-size.ts", "records >> Math.min(beginsSinceEnd, 30)", "records + 0 * beginsSinceEnd"),
+    ],
+  },
+  {
+    name: "record-folded-in-part",
+    breaks: "a throw at an event leaves the events of its record before it folded",
+    rule: "a throw, a refusal or a lack of time at any of them is one at its first.",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile("shared/batch/write-states.ts", "return { index: batch.firstOf(at), at,", "return { index: at, at,"),
+    ],
+  },
+  {
+    name: "given-up-unmarked",
+    breaks: "a record of several keys is given up without a mark in any of them",
+    rule: "◆ each of its keys that has not got it is marked first, over the very item that was read",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/batch/prepare.ts",
+        "if (decoding.decode === undefined || entry.record.position > partlyTo)",
+        "if (decoding.decode === undefined || entry.record.position > BEGINNING)",
+      ),
+    ],
+  },
+  {
+    name: "mark-of-a-folded-record",
+    breaks: "what is given up is marked as what is folded",
+    rule: "tells by the mark what was folded from what was not.",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [inFile("shared/state/state-item.ts", 'const GIVEN_UP = "!";', 'const GIVEN_UP = "";')],
+  },
+  {
+    name: "batch-goes-on-behind-marks",
+    breaks: "a batch goes on behind a record whose keys it marks",
+    rule: "◆ It is the last record of its batch",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/batch/prepare.ts",
+        "if (batch.givenUpFrom < batch.length || batch.length >= BATCH_EVENTS_MAX) break;",
+        "if (batch.length >= BATCH_EVENTS_MAX) break;",
+      ),
+    ],
+  },
+  {
+    name: "hole-of-the-whole-record",
+    breaks: "a hole does not say what of its record is folded all the same",
+    rule: "◆ What is folded all the same stands in the hole",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/batch/resolve-batch.ts",
+        "deadLetterHole(record.position, folded)",
+        "deadLetterHole(record.position, folded?.slice(0, 0))",
+      ),
+    ],
+  },
+  {
+    name: "redriven-as-a-whole",
+    breaks: "a redriven letter folds what of its record is folded already",
+    rule: "A redriven letter",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/dead-letter/redrive.ts",
+        "const folded = [...(hole.folded ?? []), ...earlier];",
+        "const folded = [...earlier];",
+      ),
+    ],
+  },
+  {
+    name: "earlier-entry-forgotten",
+    breaks: "a redriven letter folds what an earlier entry of it has folded",
+    rule: "less those that an earlier entry of it, given up in its turn, has in its own hole",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/dead-letter/redrive.ts",
+        "const folded = [...(hole.folded ?? []), ...earlier];",
+        "const folded = [...(hole.folded ?? [])];",
+      ),
     ],
   },
 ];

@@ -328,7 +328,7 @@ export const checkpointMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/checkpoint/coverage.ts",
-        "return covered !== undefined && position <= covered;",
+        "return covered !== undefined && markedPosition(position) <= covered;",
         "return covered !== undefined || position !== undefined;",
       ),
     ],

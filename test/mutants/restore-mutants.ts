@@ -247,8 +247,8 @@ export const restoreMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/dead-letter/redrive.ts",
-        "if (!(await allHoles(control, origin, split)).some((hole) => isInHole(hole, letter.position))) return false;",
-        "",
+        "if (hole === undefined) return undefined;",
+        'if (hole === undefined) return { cause: "dead-letter" };',
       ),
     ],
   },

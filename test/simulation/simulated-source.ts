@@ -139,6 +139,7 @@ export class SimulatedSource {
 const EVENTS: SourceEvents = {
   parse: (event) => event as { split: string; records: SourceRecord[] },
   decode: (record) => record.payload,
+  bytes: (record) => Buffer.from(JSON.stringify(record.payload)),
   dump: (record) => record.payload as never,
   undump: (dumped) => dumped,
   toEvent: (batch) => batch,

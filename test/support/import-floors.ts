@@ -20,6 +20,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "shared/control/": 1,
   "shared/app/": 2,
   "shared/dead-letter/": 2,
+  "shared/decode/": 2,
   "shared/observer.ts": 2,
   "shared/batch/": 3,
   "shared/checkpoint/": 3,

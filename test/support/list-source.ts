@@ -60,6 +60,7 @@ export class ListSource implements Source {
   readonly events: Source["events"] = {
     parse: (event) => event as { split: string; records: SourceRecord[] },
     decode: (record) => JSON.parse(record.payload as string),
+    bytes: (record) => Buffer.from(record.payload as string),
     dump: (record) => record.payload as string,
     undump: (dumped) => dumped,
     toEvent: (batch) => batch,

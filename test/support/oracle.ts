@@ -51,25 +51,29 @@ function dueOf(world: TestWorld, reached: ReadonlyMap<string, Reached>): Map<str
     const values = world.source.splits.get(split)?.values ?? [];
     const last = numberAt(maybeTo ?? position);
     for (let number = 1; number <= last; number += 1) {
-      const event = values[number - 1] as Partial<TestEvent> | undefined;
-      if (event?.key === undefined || event.id === undefined || arrivalTimeMs(number) < startTimeMs) continue;
+      const events = [values[number - 1] ?? []].flat() as Partial<TestEvent>[];
+      if (arrivalTimeMs(number) < startTimeMs) continue;
       const hole = holes.find((one) => within(one, at(number)));
-      const ofKey = due.get(event.key) ?? new Map<string, Due>();
-      due.set(event.key, ofKey);
-      const ofSplit = ofKey.get(split) ?? { must: [], may: new Set(), open: false };
-      ofKey.set(split, ofSplit);
-      if (hole?.cause === "dead-letter") continue;
-      if (hole !== undefined || at(number) > position) {
-        ofSplit.may.add(event.id);
-        ofSplit.open ||= event.clear === true;
-      } else if (event.clear === true) ofSplit.must.length = 0;
-      else ofSplit.must.push(event.id);
+      for (const [index, event] of events.entries()) {
+        if (event.key === undefined || event.id === undefined) continue;
+        const ofKey = due.get(event.key) ?? new Map<string, Due>();
+        due.set(event.key, ofKey);
+        const ofSplit = ofKey.get(split) ?? { must: [], may: new Set(), open: false };
+        ofKey.set(split, ofSplit);
+        const isFolded = hole?.folded?.includes(index) === true;
+        if (hole?.cause === "dead-letter" && !isFolded) continue;
+        if ((hole !== undefined && !isFolded) || at(number) > position) {
+          ofSplit.may.add(event.id);
+          ofSplit.open ||= event.clear === true;
+        } else if (event.clear === true) ofSplit.must.length = 0;
+        else ofSplit.must.push(event.id);
+      }
     }
   }
   return due;
 }
 
-const splitOfId = (id: string): string => id.replace(/\d+$/, "");
+const splitOfId = (id: string): string => id.replace(/\d[\d.]*$/, "");
 
 export function expectFold(world: TestWorld, logs: Logs, reached: ReadonlyMap<string, Reached>, what: string): void {
   const due = dueOf(world, reached);

@@ -3,7 +3,8 @@
  * list of event ids folded into a key: a loss, a repeat or a wrong order shows at once.
  *
  * Records are written as text, a letter a record: `"aab"` are events of the keys a, a and b; a capital letter clears its
- * key; `!` is refused by the schema. Record `n` of split `s` has the id `s<n>`.
+ * key; `!` is refused by the schema. Record `n` of split `s` has the id `s<n>`. Where records are of `several` events,
+ * those of one record stand in brackets: `"a(ab)()"` are records of one, two and no events, `s1`, `s2.1`, `s2.2`.
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { AppDescription, FunctionDescription } from "../../shared/app/app-description.ts";
@@ -40,6 +41,7 @@ import { askForRestore } from "../../shared/restore/ask-for-restore.ts";
 import { type CarryOnOptions, carryOnRestore } from "../../shared/restore/carry-on.ts";
 import { type RestoreChoice, requestRestore } from "../../shared/restore/restore.ts";
 import type { RestoreReport } from "../../shared/restore/restore-report.ts";
+import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts";
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import { HeapStateBackend } from "../../shared/state/heap/heap-state-backend.ts";
 import { MemoryCheckpointStorage } from "../../shared/storage/memory/memory-storage.ts";
@@ -93,6 +95,8 @@ const eventSchema: StandardSchemaV1<unknown, TestEvent> = {
 export interface Behaviour {
   /** Ids of events that `handle` throws at. */
   readonly poison?: ReadonlySet<string> | readonly string[];
+  /** Ids of events that `handle` throws at over a state that another split has come into. */
+  readonly rivals?: readonly string[];
   /** Ids of events that kill the process in `handle`. */
   readonly killers?: readonly string[];
   /** Ids of events that kill the process in the key selector. */
@@ -108,6 +112,8 @@ export interface WorldOptions {
   readonly timeoutMs?: number;
   readonly intervalMs?: number;
   readonly functions?: readonly string[];
+  /** The source has a `decode`: see above. @default false */
+  readonly several?: boolean;
   readonly stores?: Partial<Stores>;
 }
 
@@ -134,8 +140,12 @@ export class TestWorld {
   /** Names the code that takes the records. */
   version = "v1";
   app: AppDescription;
+  readonly decoding: Decoding;
 
   constructor(options: WorldOptions = {}) {
+    this.decoding = options.several
+      ? { ...DEFAULT_DECODING, decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) }
+      : DEFAULT_DECODING;
     this.randomness = new SeededRandomness(options.seed ?? 1);
     this.stores = {
       control: new HeapControlStore(),
@@ -168,7 +178,10 @@ export class TestWorld {
   split(split: string, letters: string, more: Partial<ListSplit> = {}): void {
     const known = this.source.splits.get(split);
     const first = (known?.values.length ?? 0) + 1;
-    const values = [...letters].map((letter, index) => eventOf(split, first + index, letter));
+    const values =
+      this.decoding.decode === undefined
+        ? [...letters].map((letter, index) => eventOf(split, first + index, letter))
+        : recordsOf(letters).map((record, index) => eventsOf(split, first + index, record));
     if (known === undefined) this.source.add(split, values, more);
     else known.values.push(...values);
   }
@@ -200,7 +213,7 @@ export class TestWorld {
   definition(name: string, process: FaultyProcess): FunctionDefinition<TestEvent, LogState> {
     return logFunction(
       name,
-      (id) => this.#act(id, process),
+      (id, log) => this.#act(id, log, process),
       (id) => this.#kill(id, process, this.behaviour.keyKillers),
     );
   }
@@ -213,15 +226,17 @@ export class TestWorld {
       resources: this.resources(process),
       definition: options.definition ?? this.definition(name, process),
       source: this.sourceOf(name, process),
+      decoding: this.decoding,
       ...(retention === undefined ? {} : { retentionMs: retention }),
       ...(options.cache === undefined ? {} : { cache: options.cache }),
     };
   }
 
-  #act(id: string, process: FaultyProcess): void {
-    const { poison = [], killers } = this.behaviour;
+  #act(id: string, log: readonly string[], process: FaultyProcess): void {
+    const { poison = [], rivals = [], killers } = this.behaviour;
     this.#kill(id, process, killers);
-    if ([...poison].includes(id)) throw new Error(`cannot fold ${id}`);
+    const isRival = rivals.includes(id) && log.some((other) => other[0] !== id[0]);
+    if ([...poison].includes(id) || isRival) throw new Error(`cannot fold ${id}`);
   }
 
   get #mayKill(): boolean {
@@ -391,15 +406,24 @@ export class TestWorld {
   }
 }
 
-export function eventOf(split: string, number: number, letter: string): JsonValue {
+/** Letters that stand in brackets are of one record. */
+const recordsOf = (letters: string): string[] =>
+  (letters.match(/\([^)]*\)|[^()]/g) ?? []).map((record) => record.replaceAll(/[()]/g, ""));
+
+function eventsOf(split: string, number: number, letters: string): JsonValue[] {
   const id = `${split}${number}`;
+  if (letters.length === 1) return [eventOf(split, number, letters)];
+  return [...letters].map((letter, index) => eventOf(split, number, letter, `${id}.${index + 1}`));
+}
+
+export function eventOf(split: string, number: number, letter: string, id = `${split}${number}`): JsonValue {
   if (letter === "!") return { id };
   return { id, key: letter.toLowerCase(), clear: letter !== letter.toLowerCase() };
 }
 
 export function logFunction(
   name: string,
-  act: (id: string) => void = () => {},
+  act: (id: string, log: readonly string[]) => void = () => {},
   actInKey: (id: string) => void = () => {},
 ): FunctionDefinition<TestEvent, LogState> {
   return defineFunction({
@@ -411,7 +435,7 @@ export function logFunction(
     },
     state: { initial: (): LogState => ({ log: [] }) },
     handle: (state, event) => {
-      act(event.id);
+      act(event.id, state.log);
       return event.clear ? null : { log: [...state.log, event.id] };
     },
   });

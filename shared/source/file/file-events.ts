@@ -53,6 +53,11 @@ export const fileEvents: SourceEvents = {
     return payload instanceof Uint8Array ? parseJson(textOf(payload), integers) : settleIntegers(payload, integers);
   },
 
+  bytes({ payload }): Uint8Array | undefined {
+    if (typeof payload === "string") return Buffer.from(payload);
+    return payload instanceof Uint8Array ? payload : undefined;
+  },
+
   dump({ payload }): JsonValue {
     if (payload instanceof UnreadableRow) return { unreadable: payload.why, row: payload.row };
     if (payload instanceof Uint8Array) return { base64: Buffer.from(payload).toString("base64") };

@@ -1,7 +1,6 @@
 /**
  * The event half of Kinesis: the event that an event source mapping sends, without filter and without tumbling window.
- * A payload is the record's bytes; a record's content is JSON in UTF-8. Records that the Kinesis Producer Library
- * aggregated are not taken apart: switch its aggregation off.
+ * A payload is the record's bytes; a record's content is JSON in UTF-8, where the source has no `decode`.
  */
 import { TidemarkError } from "../../errors.ts";
 import { parseJson } from "../../json/parse-json.ts";
@@ -60,6 +59,8 @@ export const kinesisEvents: SourceEvents = {
   },
 
   decode: (record, { integers }) => parseJson(textOf(record.payload as Uint8Array), integers),
+
+  bytes: (record) => record.payload as Uint8Array,
 
   dump: (record) => dumpBytes(record.payload as Uint8Array),
 

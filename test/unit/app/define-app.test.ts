@@ -200,12 +200,17 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
     [
       "a misspelt option of a source",
       sources({ web: { url: "a.jsonl", integer: "text" } }),
-      'sources["web"] has no option "integer"; its options are url, integers. Did you mean integers?',
+      'sources["web"] has no option "integer"; its options are url, integers, decode. Did you mean integers?',
     ],
     [
       "another word for integers",
       sources({ web: { integers: "string" } }),
       'sources["web"].integers is "string"; it must be "exact" (integers beyond 2^53 are BigInts), "text" (they are text) or "refuse" (their records are dead letters).',
+    ],
+    [
+      "a decode that is none",
+      sources({ web: { decode: "kpl" } }),
+      'sources["web"].decode is "kpl"; it must be a function (bytes, record) => events.',
     ],
     [
       "a misspelt option of checkpointing",
