@@ -1,7 +1,8 @@
-/** `npm run bench -- dynamodb|heap|memory|all [--json]`: what the documentation says of speed and memory, measured anew. */
+/** `npm run bench -- dynamodb|heap|json|memory|all [--json]`: what the documentation says of speed and memory, measured anew. */
 import { Argument, program } from "commander";
 import { benchDynamoDB } from "./dynamodb.ts";
 import { benchHeap } from "./heap.ts";
+import { benchJson } from "./json.ts";
 import { describeMachine, machineLine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
 import { describeExpectation, isMet, note, printReport, type Report } from "./report.ts";
@@ -12,6 +13,7 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
 const BENCHMARKS: Readonly<Record<string, () => Promise<Report>>> = {
   dynamodb: benchDynamoDB,
   heap: benchHeap,
+  json: benchJson,
   memory: benchMemory,
 };
 

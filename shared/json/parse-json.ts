@@ -34,7 +34,7 @@ const DIGITS_MAX = 100_000;
  */
 export function parseJson(text: string, integers: Integers = "exact"): unknown {
   const value: unknown = JSON.parse(text);
-  if (!mayLose(text) || !holdsLarge(value)) return value;
+  if (!holdsLarge(value, DEPTH_MAX)) return value;
   const large: unknown[] = [];
   const numbered = replaceNumbers(text, (literal) => {
     const number = numberOf(literal);
@@ -89,8 +89,9 @@ const LITERAL = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** The number that a literal of JSON stands for: a BigInt where a double would be another. */
 function numberOf(literal: string): number | bigint | TooLong {
-  if (literal.length > DIGITS_MAX) return new TooLong(literal.length);
   const double = Number(literal);
+  if (literal.length < 16 && Math.abs(double) <= EXACT_MAX) return double;
+  if (literal.length > DIGITS_MAX) return new TooLong(literal.length);
   const [, sign = "", whole = "", fraction, exponent] = LITERAL.exec(literal) ?? [];
   if (fraction === undefined && exponent === undefined) {
     if (whole.length < 16) return double;
@@ -118,26 +119,37 @@ function keepsDigits(double: number, digits: string): boolean {
   return kept.replace(/e.*$/, "").replace(".", "") === digits;
 }
 
-/** Whether a text may hold a number that is to be exact, or one beyond all doubles. Nearly all do not, and this is all they cost. */
-function mayLose(text: string): boolean {
-  return LONG_OR_HUGE.test(text);
-}
-
-const LONG_OR_HUGE = /[\d.]{16}|\d[eE]\+?\d{3}/;
-
-/** Whether a value holds a number that {@link parseJson} has to look at. */
-function holdsLarge(value: unknown): boolean {
-  if (typeof value === "number") return Math.abs(value) >= EXACT_MAX;
-  if (typeof value !== "object" || value === null) return false;
-  const open: object[] = [value];
-  for (let object = open.pop(); object !== undefined; object = open.pop()) {
-    for (const inner of Object.values(object)) {
-      if (typeof inner === "number" ? Math.abs(inner) >= EXACT_MAX : false) return true;
-      if (typeof inner === "object" && inner !== null) open.push(inner);
+/**
+ * Whether a value that `JSON.parse` made holds a number that has to be looked at in the text, as hardly any does: all that
+ * the others cost. A look through the text for long numbers costs more.
+ */
+function holdsLarge(value: unknown, depthLeft: number): boolean {
+  if (typeof value !== "object" || value === null) return typeof value === "number" && isLarge(value);
+  // Nested deeper than the stack may be: what looks at the text has none.
+  if (depthLeft === 0) return true;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const item: unknown = value[i];
+      if (typeof item === "number") {
+        if (isLarge(item)) return true;
+      } else if (typeof item === "object" && holdsLarge(item, depthLeft - 1)) return true;
     }
+    return false;
+  }
+  // biome-ignore lint/plugin: the fastest way through an object; an inherited number costs a look at the text, and no more
+  for (const name in value) {
+    const inner: unknown = (value as Record<string, unknown>)[name];
+    if (typeof inner === "number") {
+      if (isLarge(inner)) return true;
+    } else if (typeof inner === "object" && holdsLarge(inner, depthLeft - 1)) return true;
   }
   return false;
 }
+
+const DEPTH_MAX = 200;
+
+/** 2^53 may be the integer after it, which no double is. */
+const isLarge = (number: number): boolean => number >= EXACT_MAX || number <= -EXACT_MAX;
 
 /** Where a container stands: kept only for messages. */
 interface Place {

@@ -4,16 +4,25 @@
  */
 export function replaceNumbers(json: string, replace: (literal: string) => string): string {
   let replaced = "";
-  let at = 0;
-  while (at < json.length) {
+  let copied = 0;
+  for (let at = 0; at < json.length; ) {
     const quote = json.indexOf('"', at);
     const end = quote === -1 ? json.length : quote;
-    replaced += json.slice(at, end).replace(NUMBER, replace);
-    if (quote === -1) break;
-    at = endOfString(json, quote);
-    replaced += json.slice(quote, at);
+    // Between most strings there is no more than a colon or a comma.
+    if (end - at > 2) {
+      const between = json.slice(at, end);
+      NUMBER.lastIndex = 0;
+      for (let found = NUMBER.exec(between); found !== null; found = NUMBER.exec(between)) {
+        const [literal] = found;
+        const other = replace(literal);
+        if (other === literal) continue;
+        replaced += json.slice(copied, at + found.index) + other;
+        copied = at + found.index + literal.length;
+      }
+    }
+    at = quote === -1 ? end : endOfString(json, quote);
   }
-  return replaced;
+  return copied === 0 ? json : replaced + json.slice(copied);
 }
 
 /** Outside of strings, digits are numbers' alone. */
