@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type CheckpointLine, listHomeCheckpoints } from "../local/list-checkpoints.ts";
 import { openHomeApp } from "../local/open-home-app.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
+import { visibleLine } from "./visible-text.ts";
 
 /** Reasons of failures are sentences; a column of the table holds so much of one in a line. */
 const REASON_COLUMNS = 44;
@@ -46,11 +47,11 @@ function inWords(lines: readonly CheckpointLine[]): string {
   for (const line of lines) {
     const status = line.savepoint === undefined ? line.status : `${line.status} (savepoint ${line.savepoint})`;
     const positions = (line.functions ?? []).flatMap(({ name, splits }) =>
-      splits.map(({ split, position }) => `${name} ${split}: ${position === "" ? "beginning" : position}`),
+      splits.map(({ split, position }) => visibleLine(`${name} ${split}: ${position === "" ? "beginning" : position}`)),
     );
     table.push([
       line.checkpoint,
-      line.reason === undefined ? status : `${status}: ${line.reason}`,
+      visibleLine(line.reason === undefined ? status : `${status}: ${line.reason}`),
       line.lineage ?? "",
       line.time ?? "",
       line.keys ?? "",

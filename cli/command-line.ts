@@ -8,6 +8,7 @@
 import type { Command } from "commander";
 import { asError, TidemarkError } from "../shared/errors.ts";
 import { jsonText } from "../shared/json/json-text.ts";
+import { visibleText } from "./visible-text.ts";
 
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
@@ -52,12 +53,12 @@ export function reportError(thrown: unknown, options: CommonOptions): void {
   const error = asError(thrown);
   // Tidemark's own errors say all that helps; anything else is a defect, whose stack is wanted.
   const short = thrown instanceof TidemarkError && !debug;
-  process.stderr.write(`error: ${short ? error.message : (error.stack ?? error.message)}\n`);
-  if (debug && error.cause !== undefined) process.stderr.write(`caused by: ${asError(error.cause).stack}\n`);
+  note(`error: ${short ? error.message : (error.stack ?? error.message)}`);
+  if (debug && error.cause !== undefined) note(`caused by: ${asError(error.cause).stack}`);
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${visibleText(text)}\n`);
 }
 
 export function printJson(value: unknown): void {
@@ -66,5 +67,5 @@ export function printJson(value: unknown): void {
 
 /** Progress for people; never on stdout. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${visibleText(text)}\n`);
 }

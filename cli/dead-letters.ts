@@ -10,6 +10,7 @@ import { TidemarkError } from "../shared/errors.ts";
 import { jsonText } from "../shared/json/json-text.ts";
 import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
 import { parseCount } from "./duration.ts";
+import { visibleMembers } from "./visible-text.ts";
 
 interface RedriveOptions extends CommonOptions {
   readonly split?: string;
@@ -88,9 +89,10 @@ async function list(name: string | undefined, options: CommonOptions): Promise<u
       count += 1;
       if (options.json === true) printJson(letter);
       else {
-        const back = letter.redrivenAs === undefined ? "" : ` (put back as ${letter.redrivenAs})`;
+        const { at, function: of, split, position, redrivenAs, cause, tries, error } = visibleMembers(letter);
+        const back = redrivenAs === undefined ? "" : ` (put back as ${redrivenAs})`;
         print(
-          `${letter.at} ${letter.function} ${letter.split} ${letter.position}${back}\n  ${letter.cause} after ${letter.tries} ${letter.tries === 1 ? "try" : "tries"}: ${letter.error}\n  ${jsonText(letter.record)}`,
+          `${at} ${of} ${split} ${position}${back}\n  ${cause} after ${tries} ${tries === 1 ? "try" : "tries"}: ${error}\n  ${jsonText(letter.record)}`,
         );
       }
     }

@@ -7,6 +7,7 @@ import { addDeadLetters } from "./dead-letters.ts";
 import { addRestore } from "./restore.ts";
 import { addRun } from "./run.ts";
 import { addState } from "./state.ts";
+import { visibleText } from "./visible-text.ts";
 
 const GUIDE = `
 A run, and everything beside it:
@@ -22,6 +23,7 @@ export function createProgram(): Command {
     .description("Checkpointed keyed state for AWS Lambda, and for this machine.")
     .version(versionOfPackage())
     .addHelpText("after", GUIDE)
+    .configureOutput({ writeErr: (text) => process.stderr.write(visibleText(text)) })
     .exitOverride();
   for (const add of [addRun, addCheckpoint, addCheckpoints, addRestore, addState, addDeadLetters]) add(program);
   inherit(program);

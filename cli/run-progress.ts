@@ -4,6 +4,7 @@ import { describeLeftOut } from "../local/describe-left-out.ts";
 import type { Engine, EngineProgress } from "../local/engine.ts";
 import type { EngineEvent, EngineObserver } from "../local/engine-event.ts";
 import { note } from "./command-line.ts";
+import { visibleMembers } from "./visible-text.ts";
 
 export interface RunProgress {
   readonly observe: EngineObserver;
@@ -69,7 +70,7 @@ export function runProgress(): RunProgress {
 
   return {
     observe(event) {
-      const line = inWords(event);
+      const line = inWords(visibleMembers(event));
       if (line === undefined) return;
       if (drawn) process.stderr.write(`${OVER_THE_BAR}${line}\n${BELOW_THE_LINE}`);
       else note(line);

@@ -16,6 +16,7 @@ import {
   printJson,
   withCommonOptions,
 } from "./command-line.ts";
+import { visibleText } from "./visible-text.ts";
 
 const EXAMPLES = `
 Examples:
@@ -76,7 +77,7 @@ async function printAll(app: HomeApp, name: string): Promise<void> {
   let cursor: string | undefined;
   do {
     const page = await pageOf(app, name, cursor);
-    const lines = page.states.map((state) => `${jsonText(state)}\n`).join("");
+    const lines = page.states.map((state) => `${visibleText(jsonText(state))}\n`).join("");
     if (!process.stdout.write(lines)) await once(process.stdout, "drain");
     cursor = page.cursor;
   } while (cursor !== undefined);

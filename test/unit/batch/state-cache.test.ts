@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { StateCache } from "../../../shared/batch/state-cache.ts";
+import type { JsonValue } from "../../../shared/json/json-value.ts";
 import type { StateItem } from "../../../shared/state/state-item.ts";
 
 const item = (key: string, v = "v", generation = 1): StateItem => ({
@@ -8,7 +9,7 @@ const item = (key: string, v = "v", generation = 1): StateItem => ({
 });
 
 function cacheOf(itemsMax: number, ...keys: string[]): StateCache {
-  const cache = new StateCache(itemsMax);
+  const cache = new StateCache({ itemsMax });
   cache.enter(1);
   for (const key of keys) cache.put(item(key));
   return cache;
@@ -43,5 +44,45 @@ describe("a worker's copies", () => {
     expect(heldBy(cacheOf(2, "a", "b"))).toEqual(["a", "b"]);
     expect(heldBy(cacheOf(2, "a", "b", "c"))).toEqual(["b", "c"]);
     expect(heldBy(cacheOf(2, "a", "b", "a", "c"))).toEqual(["a", "c"]);
+  });
+
+  test("take a bounded share of memory, whatever an item's size: those put longest ago go", () => {
+    const cache = new StateCache({ bytesMax: 1_000_000 });
+    cache.enter(1);
+    const large = (key: string, value: JsonValue): StateItem => ({ ...item(key), state: { value, version: 1 } });
+    for (const key of ["a", "b", "c"]) cache.put(large(key, { text: "x".repeat(200_000) }));
+    expect(heldBy(cache)).toEqual(["b", "c"]);
+    cache.put(large("a", Array(200_000).fill(1)));
+    expect(heldBy(cache)).toEqual([]);
+    cache.put(item("b"));
+    expect(heldBy(cache)).toEqual(["b"]);
+  });
+
+  test("count an item once however often it is put, and nothing of what was forgotten", () => {
+    const cache = new StateCache({ bytesMax: 1_000_000 });
+    cache.enter(1);
+    const large = { ...item("a"), state: { value: "x".repeat(400_000), version: 1 } };
+    for (let times = 0; times < 10; times++) cache.put(large);
+    cache.put(item("b"));
+    expect(heldBy(cache)).toEqual(["a", "b"]);
+    cache.forget("a");
+    cache.enter(2);
+    cache.enter(1);
+    cache.put(large);
+    cache.put(item("b"));
+    expect(heldBy(cache)).toEqual(["a", "b"]);
+  });
+
+  test("are, by default, some hundred where each is of 100 KB", () => {
+    const cache = new StateCache();
+    cache.enter(1);
+    const keys = Array.from({ length: 2_000 }, (_, n) => `k${n}`);
+    for (const key of keys) {
+      const value = { log: Array.from({ length: 2_000 }, (_, index) => `${key}-${index}`) };
+      cache.put({ ...item(key), state: { value, version: 1 } });
+    }
+    const held = keys.filter((key) => cache.get(key) !== undefined).length;
+    expect(held).toBeGreaterThan(100);
+    expect(held).toBeLessThan(500);
   });
 });
