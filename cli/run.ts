@@ -25,6 +25,7 @@ const EXAMPLES = `
 Examples:
   $ tidemark run my-app.ts
   $ tidemark run my-app.ts --source "flights=data/*.jsonl" --checkpoint-interval 5s
+  $ tidemark run my-app.ts --source "flights=follow:data/*.jsonl"   # tailed: what is appended is read
   $ tidemark run my-app.ts --backend heap --storage s3://bucket/checkpoints --keep-running
 
 Ctrl-C stops in good order; a second one at once. Either way the next run on the same home goes on where this one ended.`;
