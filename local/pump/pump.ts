@@ -8,6 +8,7 @@
 import { setMaxListeners } from "node:events";
 import type { AppResources } from "../../shared/app/app-resources.ts";
 import { describeThrown } from "../../shared/errors.ts";
+import { Slots } from "../../shared/source/slots.ts";
 import type { Source } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";
 import type { BatchLimits } from "./batches.ts";
@@ -24,6 +25,8 @@ export interface PumpOptions extends BatchLimits {
 const NEVER_ENDING = new Set(["redrive"]);
 
 const NAP_MS = 50;
+/** Splits that are looked up in control to begin with, at a time. */
+const BEGINS_AT_ONCE = 64;
 /** A folder in which files come and go is not spoken of for ever. */
 const LEFT_OUT_TOLD_MAX = 10_000;
 /** A source that cannot be listed is asked ever more seldom. */
@@ -35,6 +38,9 @@ export class Pump {
   private readonly observe: EngineObserver;
   private readonly options: PumpOptions;
   private readonly splits = new Map<string, SplitPump>();
+  /** Those that were not seen drained yet: looked through at every change, of a hundred thousand files perhaps. */
+  private readonly undrained = new Set<SplitPump>();
+  private readonly begins = new Slots(BEGINS_AT_ONCE);
   private readonly stopping = new AbortController();
   private readonly tasks = new Set<Promise<void>>();
   private readonly mappings = new Set<string>();
@@ -75,9 +81,11 @@ export class Pump {
   /** Whether every split that is known has ended and is resolved to its end. */
   get isDrained(): boolean {
     if (this.discovered.size < this.mappings.size || this.waiting.size > 0) return false;
-    return [...this.splits.values()].every(
-      ({ drained, caughtUp, progress }) => drained || (NEVER_ENDING.has(progress.split) && caughtUp),
-    );
+    for (const pump of this.undrained) {
+      if (pump.drained) this.undrained.delete(pump);
+      else if (!NEVER_ENDING.has(pump.progress.split) || !pump.caughtUp) return false;
+    }
+    return true;
   }
 
   /** Resolves when the sources are bounded and all of them is resolved; with an unbounded source it waits for ever. */
@@ -172,10 +180,12 @@ export class Pump {
         observe: this.observe,
         batchRecords: this.options.batchRecords,
         batchWindowMs: this.options.batchWindowMs,
+        begins: this.begins,
         pauses: this.options.pauses ?? DELIVERY_PAUSES,
         signal: this.stopping.signal,
       });
       this.splits.set(name, pump);
+      this.undrained.add(pump);
       this.follow(pump.run());
     }
   }

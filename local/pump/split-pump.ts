@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { readSplit } from "../../shared/control/split-steps.ts";
 import { describeThrown } from "../../shared/errors.ts";
 import { BEGINNING, type Position } from "../../shared/source/position.ts";
+import type { Slots } from "../../shared/source/slots.ts";
 import type { Source } from "../../shared/source/source.ts";
 import { type BatchLimits, cutBatches } from "./batches.ts";
 import { type DeliveryOptions, deliverAll } from "./delivery.ts";
@@ -35,6 +36,8 @@ export interface SplitPumpOptions extends DeliveryOptions, BatchLimits {
   readonly function: string;
   readonly split: string;
   readonly source: Source;
+  /** How many splits are looked up in control at a time. */
+  readonly begins: Slots;
 }
 
 export class SplitPump {
@@ -89,7 +92,8 @@ export class SplitPump {
 
   private async readFromControl(): Promise<void> {
     const { source, split, batchRecords, signal, clock, control, observe } = this.options;
-    const item = await readSplit(control, { function: this.options.function, split });
+    const giveBack = await this.options.begins.take(signal);
+    const item = await readSplit(control, { function: this.options.function, split }).finally(giveBack);
     this.position = item === undefined || item === "unborn" ? BEGINNING : item.position;
     const pages = source.reader
       .read({ split, after: this.position, pageRecords: batchRecords, follow: true, signal })

@@ -10,8 +10,8 @@
  */
 import type { Clock } from "../../environment.ts";
 import { describeThrown, TidemarkError } from "../../errors.ts";
-import { pause } from "../pause.ts";
 import { BEGINNING, type Position } from "../position.ts";
+import { Slots } from "../slots.ts";
 import type { LeftOut, ReadPage, SourceReader, SplitDescription, SplitLook } from "../source.ts";
 import { parquetPosition, parseLinePosition, parseParquetPosition, rowOfPosition } from "./file-position.ts";
 import type { FileSplits } from "./file-splits.ts";
@@ -19,7 +19,6 @@ import { JsonLines, lineAfter, type UnfinishedLine } from "./json-lines.ts";
 import { KnownFiles } from "./known-files.ts";
 import { type FileStamp, isSameStamp, type OpenedFile, openFile, stampAt } from "./open-file.ts";
 import { ParquetRows } from "./parquet-rows.ts";
-import { Slots } from "./slots.ts";
 import { unreadable } from "./unreadable.ts";
 
 /** How long a tailed file rests once its end is reached. */
@@ -52,6 +51,7 @@ export class FileReader implements SourceReader {
   readonly #known = new KnownFiles();
   /** Files that are tailed and at rest. */
   #resting = 0;
+  #napping: Promise<void> | undefined;
 
   constructor({ splits, tails, clock }: FileReaderOptions) {
     this.#splits = splits;
@@ -112,8 +112,11 @@ export class FileReader implements SourceReader {
     this.#resting += 1;
     try {
       for (;;) {
-        await pause(this.#clock, Math.max(TAIL_POLL_MS, this.#resting / TAIL_LOOKS_PER_MS_MAX), signal);
-        if (signal?.aborted === true) return;
+        const naps = Math.ceil(this.#resting / TAIL_LOOKS_PER_MS_MAX / TAIL_POLL_MS);
+        for (let nap = 0; nap < Math.max(1, naps); nap++) {
+          await this.#nap();
+          if (signal?.aborted === true) return;
+        }
         const now = await stampAt(file);
         if (now === undefined) throw unreadable(file, TAKEN_AWAY);
         if (!isSameStamp(now, before)) return;
@@ -124,6 +127,14 @@ export class FileReader implements SourceReader {
     } finally {
       this.#resting -= 1;
     }
+  }
+
+  /** One for all that rest, a hundred thousand perhaps: each timer and each listener of its own would cost too much. */
+  #nap(): Promise<void> {
+    this.#napping ??= this.#clock.sleep(TAIL_POLL_MS).finally(() => {
+      this.#napping = undefined;
+    });
+    return this.#napping;
   }
 
   #pages(opened: OpenedFile, request: ReadRequest): AsyncGenerator<ReadPage> {
