@@ -105,6 +105,8 @@ export const TURNS = [
   "older code meets newer state",
   "a letter is put back",
   "a redriven record is delivered",
+  "a split is asked to skip",
+  "a schema that refuses everything",
   "a tombstone is written",
   "both images are folded",
   "a before-image is written",

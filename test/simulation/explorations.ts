@@ -17,6 +17,8 @@ const SMALL: Setup = {
   poison: new Set(),
   killers: new Set(),
   redrives: 0,
+  skips: 0,
+  brokenSchemas: false,
   versions: false,
   expiry: false,
   agedMs: 0,

@@ -19,6 +19,7 @@ import { Scene, type SceneOptions } from "./scene.ts";
 import type { Call } from "./scheduler.ts";
 import { type Action, MINUTE_MS } from "./setup.ts";
 import { SimulatedMapping } from "./simulated-mapping.ts";
+import { Skips } from "./skips.ts";
 import { Surroundings } from "./surroundings.ts";
 import type { Duty, Part } from "./turn.ts";
 import { Turns } from "./turns.ts";
@@ -65,8 +66,9 @@ export class History {
     this.#restores = new Restores(scene, this.#invocations, this.#coordinators);
     this.#surroundings = new Surroundings(scene, this.#invocations);
     const letters = new Letters(scene, this.#invocations);
+    const skips = new Skips(scene, this.#invocations);
     // Another kind of things that happen is one more part; `turn.ts` says what else it takes.
-    const parts: readonly Part[] = [this.#coordinators, this.#restores, this.#surroundings, letters];
+    const parts: readonly Part[] = [this.#coordinators, this.#restores, this.#surroundings, letters, skips];
     const [first, ...turns] = [this.#deliveries, ...parts].flatMap((part) => part.turns ?? []);
     if (first === undefined) throw new Error("A history of no turns cannot be played.");
     this.#turns = new Turns(scene, { turns: [first, ...turns], script: (action) => this.#act(action) });
@@ -175,7 +177,7 @@ export class History {
     tell?.("the faults stop");
     scene.faultless = true;
     await this.#restores.repair();
-    if (setup.maxConsecutiveDeadLetters < 100 || setup.triesMax > 2) {
+    if (setup.maxConsecutiveDeadLetters < 100 || setup.triesMax > 2 || setup.brokenSchemas) {
       scene.repaired = true;
       coverage.hit("the function is repaired");
     }

@@ -11,7 +11,7 @@ import type { TidemarkEvent } from "../../shared/observer.ts";
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import type { Compression } from "../../shared/storage/compression.ts";
 import { Process } from "./process.ts";
-import { FUNCTION, recordingFunction } from "./recording-function.ts";
+import { FUNCTION, recordingFunction, withBrokenSchema } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import type { Method } from "./scheduler.ts";
 import { MINUTE_MS } from "./setup.ts";
@@ -29,6 +29,9 @@ const plain: Compression = {
     yield* body;
   },
 };
+
+/** Names the version whose schema takes nothing. */
+export const REFUSES_ALL = "refuses all";
 
 const SLEEP: Method = { store: "clock", name: "sleep", writes: false, spell: (ms: number) => `${ms}` };
 
@@ -145,10 +148,14 @@ export class Invocations {
 
   engine(process: Process): BatchEngine {
     const older = this.#scene.setup.versions && !this.#scene.repaired && this.#scene.choices.chance(0.4);
+    const refuses = this.#scene.setup.brokenSchemas && !this.#scene.repaired && this.#scene.choices.chance(0.4);
     const definitions = this.#scene.repaired ? this.#sound : this.#broken;
-    const definition = definitions[older ? 0 : definitions.length - 1];
+    const taking = definitions[older ? 0 : definitions.length - 1] as FunctionDefinition<never, never>;
+    const definition = refuses ? withBrokenSchema(taking) : taking;
     if (older) this.#scene.coverage.hit("older code beside newer");
-    const resources = this.resources(process);
+    if (refuses) this.#scene.coverage.hit("a schema that refuses everything");
+    const version = refuses ? REFUSES_ALL : this.#scene.repaired ? "repaired" : older ? "older" : "first";
+    const resources = { ...this.resources(process), codeVersion: () => version };
     const { retentionMs } = this.#scene.source;
     return {
       resources,

@@ -9,6 +9,7 @@ import type { Split } from "../../shared/control/split.ts";
 import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import { ABSENT } from "../../shared/state/state-item.ts";
 import { flawOfFold, holeAt, type Reached } from "./fold-oracle.ts";
+import { REFUSES_ALL } from "./invocations.ts";
 import type { Addressed } from "./monitor.ts";
 import type { Process } from "./process.ts";
 import { FUNCTION, idsIn } from "./recording-function.ts";
@@ -145,6 +146,28 @@ export class Judge {
     if (split.attempt > (before?.attempt ?? 0)) this.#countDeaths(name);
     this.#noteInside(name, split, before);
     this.#checkHoles(known, split, before);
+    this.#checkRefusals(name, split, before);
+  }
+
+  /** A version that has taken nothing stops; one that has taken something never does for what it refuses. */
+  #checkRefusals(
+    name: string,
+    { failing, refusals, takenBy, consecutiveDeadLetters }: Split,
+    before: Split | undefined,
+  ): void {
+    const { maxConsecutiveDeadLetters: max } = this.#scene.setup;
+    promise((refusals?.records ?? 0) <= max, () => {
+      return `${refusals?.by} has taken nothing of split ${name}, and refused ${refusals?.records} of it`;
+    });
+    promise(
+      takenBy?.includes(REFUSES_ALL) !== true,
+      () => `a schema that refuses everything took a record of split ${name}`,
+    );
+    promise(consecutiveDeadLetters <= max, () => `split ${name} had ${consecutiveDeadLetters} failures in a row`);
+    if (failing?.stopped !== true || failing === before?.failing) return;
+    promise(consecutiveDeadLetters >= max || (refusals?.records ?? 0) >= max, () => {
+      return `split ${name} has stopped, after ${consecutiveDeadLetters} failures in a row and ${refusals?.records ?? 0} refusals`;
+    });
   }
 
   #noteInside(name: string, { failing }: Split, before: Split | undefined): void {
@@ -184,8 +207,9 @@ export class Judge {
     event: { id: string; key: string | undefined },
   ): boolean {
     if (cause !== "dead-letter") return number <= split.expired;
-    if (event.key === undefined || this.#scene.setup.poison.has(event.id) || this.#scene.setup.killers.has(event.id))
-      return true;
+    const { setup, skipped } = this.#scene;
+    if (event.key === undefined || setup.poison.has(event.id) || setup.killers.has(event.id)) return true;
+    if (skipped.has(event.id) || setup.brokenSchemas) return true;
     return (this.#deaths.get(event.id) ?? 0) >= this.#scene.setup.triesMax;
   }
 }

@@ -23,6 +23,7 @@ export interface Addressed {
   readonly generation: number;
   readonly restoredFrom?: { readonly generation: number; readonly checkpoint: number };
   readonly mode?: string;
+  readonly triggeredAt?: string;
   readonly completedAt?: string;
   readonly functions?: readonly {
     readonly name: string;
@@ -31,6 +32,7 @@ export interface Addressed {
       readonly split: string;
       readonly position: string;
       readonly ended: boolean;
+      readonly failing?: { readonly since: string; readonly stopped?: true };
       readonly holes: readonly never[];
     }[];
   }[];
@@ -86,6 +88,9 @@ export class Monitor implements Watcher {
     promise(now.gen >= before.gen, () => `the live generation went back from ${before.gen} to ${now.gen}`);
     promise(now.maxGen >= before.maxGen, () => `maxGen went back from ${before.maxGen} to ${now.maxGen}`);
     promise(now.gen <= now.maxGen, () => `generation ${now.gen} is live, and ${now.maxGen} is the highest recorded`);
+    for (const n of Object.keys(now.deleting ?? {})) {
+      if (before.deleting?.[n] === undefined) this.#deletionAnnounced(Number(n), now);
+    }
     if (now.gen !== before.gen && now.restoredFrom !== undefined) this.lineage.set(now.gen, now.restoredFrom);
     const { checkpoint } = now;
     const was = before.checkpoint;
@@ -195,6 +200,27 @@ export class Monitor implements Watcher {
     this.addressed.set(n, now);
     if (now.kind === "manifest") this.committed(n, now);
     if (now.kind === "deleted") this.#deleted(n);
+  }
+
+  /**
+   * Never the newest one in which no split was stuck. Where nothing was ever restored, since what is live may change between
+   * a decision and its announcement.
+   */
+  #deletionAnnounced(n: number, { maxGen }: Control): void {
+    if (maxGen > 1) return;
+    const isStuck = ({ functions = [], triggeredAt = "" }: Addressed): boolean =>
+      functions.some(({ splits }) =>
+        splits.some(
+          ({ failing }) => failing?.stopped === true || (failing !== undefined && failing.since < triggeredAt),
+        ),
+      );
+    const standing = [...this.addressed].filter(([, { kind }]) => kind === "manifest");
+    const good = standing.filter(([, one]) => !isStuck(one)).map(([m]) => m);
+    if (good.length < standing.length) this.#coverage.hit("retention beside a checkpoint of a stuck split");
+    promise(
+      n !== Math.max(...good),
+      () => `checkpoint ${n} is to be deleted, and no later one is without a stuck split`,
+    );
   }
 
   /** Never one that a restore reads, or that the live generation stands on and has nothing newer than. */

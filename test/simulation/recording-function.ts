@@ -25,6 +25,21 @@ const schema: StandardSchemaV1<unknown, SimulatedEvent> = {
   },
 };
 
+/** Of a deploy that is broken. */
+const refusesAll: StandardSchemaV1<unknown, SimulatedEvent> = {
+  "~standard": {
+    version: 1,
+    vendor: "simulation",
+    validate: () => ({ issues: [{ message: "the deploy is broken" }] }),
+  },
+};
+
+/** The same function behind a schema that refuses everything. */
+export const withBrokenSchema = <Definition extends object>(definition: Definition): Definition => ({
+  ...definition,
+  event: refusesAll,
+});
+
 /** Stands behind the first id of a large state, and is no part of it. */
 const FILLER = "~";
 

@@ -46,6 +46,8 @@ export class Scene {
   repaired = false;
   /** Events whose dead letters were put back. */
   readonly redriven = new Set<string>();
+  /** Events that somebody wished to be passed over. */
+  readonly skipped = new Set<string>();
   /** What a process failed with that none may fail with. */
   failed: unknown;
 

@@ -58,6 +58,10 @@ export interface Setup {
   /** Ids of events that kill the process in `handle`, until then. */
   readonly killers: ReadonlySet<string>;
   readonly redrives: number;
+  /** How often a split that stands at a record is asked to pass over it. */
+  readonly skips: number;
+  /** Some processes run a deploy whose schema refuses everything, until the function is repaired. */
+  readonly brokenSchemas: boolean;
   /** Some processes run code of an older state version. */
   readonly versions: boolean;
   /** The source forgets what is older than a day. */
@@ -143,9 +147,8 @@ export function drawSetup(choices: Choices): Setup {
   const batchesOnly = !large && sometimes(0.4);
   const sharedKeys = !sometimes(0.3);
   const clears = sometimes(0.3);
-  // A split that stopped goes on once the function is repaired, which does nothing for a record that is no event.
   const stops = sometimes(0.1);
-  const refuses = !stops && sometimes(0.15);
+  const refuses = sometimes(0.15);
   const keys = large ? one("ab", "a", "abc") : one("a", "ab");
   const letters = (length: number): string => {
     let text = "";
@@ -178,6 +181,10 @@ export function drawSetup(choices: Choices): Setup {
 
   const poison = some(stops ? 0.8 : 0.15);
   const killers = some(0.1);
+  const redrives = sometimes(0.1) ? 2 : 0;
+  // What was skipped or refused by one version may be in the state by another: put back, it would be there twice.
+  const skips = redrives === 0 && poison.size + killers.size > 0 && sometimes(0.5) ? one(1, 2) : 0;
+  const brokenSchemas = redrives === 0 && sometimes(stops ? 0.4 : 0.05);
   const expiry = sometimes(0.15);
   // What is there before anything begins may be half forgotten by then.
   const agedMs = expiry ? one(13 * HOUR_MS, 0) : 0;
@@ -207,7 +214,9 @@ export function drawSetup(choices: Choices): Setup {
     maxConsecutiveDeadLetters: stops ? 1 : 100,
     poison,
     killers,
-    redrives: sometimes(0.1) ? 2 : 0,
+    redrives,
+    skips,
+    brokenSchemas,
     versions: sometimes(0.1),
     expiry,
     agedMs,
