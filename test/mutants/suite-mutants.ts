@@ -35,6 +35,19 @@ export const suiteMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "bigints-unmarked-in-items",
+    breaks: "an item does not say which numbers of its state are BigInts",
+    rule: "an image is read back as it was: `true` says that every number within is one",
+    world: "adapters",
+    edits: [
+      inFile(
+        "shared/state/dynamodb/state-item-attributes.ts",
+        "if (marks !== undefined) attributes.stateBigInts = toAttribute(marks);",
+        "",
+      ),
+    ],
+  },
+  {
     name: "bigints-unmarked-in-parts",
     breaks: "a part does not say which numbers of a state are BigInts",
     rule: "an image is read back as it was: `true` says that every number within is one",

@@ -220,7 +220,15 @@ const insideMarks = (failing: Split["failing"]): number =>
 
 function readLine(line: string): [string, readonly string[]] {
   const { Item } = JSON.parse(line) as {
-    Item: { key: { S: string }; state: { S?: string; M?: { ids: { S: string } } } };
+    Item: {
+      key: { S: string };
+      state: { S?: string; M?: { ids: { S: string }; folded: { N: string }; double: { N: string } } };
+      stateBigInts?: { M?: { folded?: { BOOL: boolean } } };
+    };
   };
-  return [Item.key.S, idsIn(Item.state.S ?? { ids: Item.state.M?.ids.S ?? "" })];
+  const { S: ids, M: counted } = Item.state;
+  if (counted === undefined) return [Item.key.S, idsIn(ids ?? "")];
+  const isBigInt = Item.stateBigInts?.M?.folded?.BOOL === true;
+  const folded = isBigInt ? BigInt(counted.folded.N) : Number(counted.folded.N);
+  return [Item.key.S, idsIn({ ids: counted.ids.S, folded, double: Number(counted.double.N) })];
 }

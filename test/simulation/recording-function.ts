@@ -6,8 +6,19 @@ import type { SimulatedEvent } from "./simulated-source.ts";
 
 export const FUNCTION = "log";
 
-/** Version 1 is the ids with blanks between; version 2 an object around it. */
-type State = string | { readonly ids: string };
+/**
+ * Version 1 is the ids with blanks between; version 2 counts them as well, by a BigInt, beside a double of digits that a
+ * BigInt may have too.
+ */
+type State = string | CountedIds;
+
+interface CountedIds {
+  readonly ids: string;
+  readonly folded: bigint;
+  readonly double: number;
+}
+
+const DOUBLE = 1e20;
 
 export interface UserCode {
   /** Called by `handle` before it folds; may throw. */
@@ -49,7 +60,7 @@ export function recordingFunction(
   version: 1 | 2,
   stateBytes = 0,
 ): FunctionDefinition<SimulatedEvent, State> {
-  const initial: State = version === 1 ? "" : { ids: "" };
+  const initial: State = version === 1 ? "" : counted("");
   return defineFunction({
     name: FUNCTION,
     event: schema,
@@ -57,20 +68,27 @@ export function recordingFunction(
     state: {
       version,
       initial: () => initial,
-      ...(version === 1 ? {} : { upgrade: { 1: (ids: string) => ({ ids }) } }),
+      ...(version === 1 ? {} : { upgrade: { 1: counted } }),
     },
     handle: (state, { id, clear }) => {
       code.act(id);
       if (clear) return null;
       const ids = typeof state === "string" ? state : state.ids;
       const more = ids === "" ? id.padEnd(stateBytes, FILLER) : `${ids} ${id}`;
-      return typeof state === "string" ? more : { ids: more };
+      return typeof state === "string" ? more : { ids: more, folded: state.folded + 1n, double: state.double };
     },
   });
 }
 
-/** The ids in a stored state of either version. */
+/** The ids in a stored state of either version; of one whose numbers are not as they were written, what no key has. */
 export function idsIn(state: JsonValue): readonly string[] {
-  const ids = typeof state === "string" ? state : (state as { readonly ids: string }).ids;
-  return ids === "" ? [] : ids.split(" ").map((id) => (id.endsWith(FILLER) ? id.slice(0, id.indexOf(FILLER)) : id));
+  if (typeof state === "string") return idsOf(state);
+  const { ids, folded, double } = state as unknown as CountedIds;
+  const found = idsOf(ids);
+  return folded === BigInt(found.length) && double === DOUBLE ? found : ["numbers that are not as they were written"];
 }
+
+const counted = (ids: string): CountedIds => ({ ids, folded: BigInt(idsOf(ids).length), double: DOUBLE });
+
+const idsOf = (ids: string): string[] =>
+  ids === "" ? [] : ids.split(" ").map((id) => (id.endsWith(FILLER) ? id.slice(0, id.indexOf(FILLER)) : id));
