@@ -86,20 +86,27 @@ function foreignOf({ control, others, id }: Looks): readonly (Look & { readonly 
 
 /**
  * Holds the claims against what this app would claim. Cost: a read for each place.
- * @throws TidemarkError `fix-configuration` when one is another's; `retry` while one is missing: nothing was done, and the
- *   coordinator claims with its first run
+ * @returns whether all is claimed: what is nobody's yet may be worked on, and has to be looked at again
+ * @throws TidemarkError `fix-configuration` when one is another's
  */
-export async function checkClaims(claimant: Claimant): Promise<void> {
+export async function checkClaims(claimant: Claimant): Promise<boolean> {
   const looks = await lookAt(claimant);
   const foreign = foreignOf(looks);
   if (foreign.length > 0) throw refusal(claimant, foreign);
-  const unclaimed = [looks.control, ...looks.others].find(({ found }) => found === undefined);
-  if (unclaimed === undefined) return;
-  throw new TidemarkError(
+  return [looks.control, ...looks.others].every(({ found }) => found !== undefined);
+}
+
+/** What failed before the coordinator's first run: what a function is denied to do itself, that run does. */
+export function failedUnclaimed({ app, control }: Claimant, thrown: unknown): unknown {
+  if (!(thrown instanceof TidemarkError) || !isDenial(thrown.cause)) return thrown;
+  return new TidemarkError(
     "retry",
-    `Nobody has claimed ${unclaimed.place.name} for the app ${claimant.app} yet, so nothing is done before its coordinator has. It does so with its first run, within a minute of the deployment; if it goes on, look into the coordinator's log.`,
+    `The coordinator of the app ${app} has not run yet, which makes ${control.name} ready and claims it; it does within a minute of the deployment. If this goes on, look into the coordinator's log. What failed meanwhile: ${thrown.message}`,
+    { cause: thrown },
   );
 }
+
+const isDenial = (cause: unknown): boolean => cause instanceof Error && cause.name.startsWith("AccessDenied");
 
 /**
  * Claims what nobody has claimed, after all of it was looked at. A repeat changes nothing; a crash leaves some of the

@@ -2,7 +2,7 @@
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import type { KinesisClient } from "@aws-sdk/client-kinesis";
 import { S3Client } from "@aws-sdk/client-s3";
-import { type Claimant, checkClaims } from "../app/claim.ts";
+import { type Claimant, checkClaims, failedUnclaimed } from "../app/claim.ts";
 import { DynamoDBControlStore } from "../control/dynamodb/dynamodb-control-store.ts";
 import { countWriteUnits } from "../dynamodb/write-units.ts";
 import { systemClock, systemRandomness } from "../environment.ts";
@@ -46,11 +46,12 @@ export interface LambdaEnvironment {
   /** What the settings name, for the coordinator to claim. */
   readonly claimant: Claimant;
   /**
-   * Holds the claims of all that the settings name against the app: before an environment's first piece of work, once.
-   * Cost: a strong read of the control table and one of each state table, and an S3 GET.
-   * @throws TidemarkError as `checkClaims` does; then the next call looks again
+   * Does a piece of work on what is this app's, or nobody's yet. What the settings name is looked at before each piece until
+   * the coordinator has claimed all of it, and then no more. Cost of a look: a strong read of the control table and one of each
+   * state table, and an S3 GET.
+   * @throws TidemarkError `fix-configuration` when something is another app's, before any work is done
    */
-  checkClaims(): Promise<void>;
+  onOwnGround<Answer>(work: () => Promise<Answer>): Promise<Answer>;
   /** DynamoDB's write units since the last call. */
   writeUnits(): number;
 }
@@ -95,7 +96,19 @@ export async function openEnvironment(
     return openKinesisSource({ ...attendants, client: kinesis, stream });
   });
   const claimant = claimantOf(settings, access, stores);
-  return { resources, watch, claimant, checkClaims: once(() => checkClaims(claimant)), writeUnits };
+  let isClaimed = false;
+  return {
+    ...{ resources, watch, claimant, writeUnits },
+    async onOwnGround(work) {
+      isClaimed ||= await checkClaims(claimant);
+      const wasClaimed = isClaimed;
+      try {
+        return await work();
+      } catch (thrown) {
+        throw wasClaimed ? thrown : failedUnclaimed(claimant, thrown);
+      }
+    },
+  };
 }
 
 function notKinesis(binding: string): TidemarkError {

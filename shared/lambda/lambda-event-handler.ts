@@ -34,8 +34,7 @@ export function lambdaEventHandler(
     const invocation = (): Promise<object> =>
       watched(environment, async () => {
         try {
-          await environment.checkClaims();
-          return await handle(event, deadlineOf(context));
+          return await environment.onOwnGround(() => handle(event, deadlineOf(context)));
         } finally {
           environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
           endChanged(environment);

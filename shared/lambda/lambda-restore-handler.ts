@@ -42,10 +42,7 @@ export function lambdaRestoreHandler(): (
   return (payload) =>
     answering(async () => {
       const { environment, restore } = await opened();
-      return watched(environment, async () => {
-        await environment.checkClaims();
-        return restore(payload);
-      });
+      return watched(environment, () => environment.onOwnGround(() => restore(payload)));
     });
 }
 

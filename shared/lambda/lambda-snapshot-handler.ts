@@ -16,11 +16,6 @@ export function lambdaSnapshotHandler(): (event: unknown, context: LambdaContext
   });
   return async (event, context) => {
     const { environment, work } = await opened();
-    return answering(() =>
-      watched(environment, async () => {
-        await environment.checkClaims();
-        return work(event, deadlineOf(context));
-      }),
-    );
+    return answering(() => watched(environment, () => environment.onOwnGround(() => work(event, deadlineOf(context)))));
   };
 }

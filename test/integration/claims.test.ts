@@ -138,24 +138,27 @@ async function all(...tables: readonly string[]): Promise<string> {
 const WORK = ["event", "snapshot", "restore", "coordinate"] as const;
 
 describe("a deployment that has just been made", () => {
-  test("has every function but the coordinator wait for it, and nothing is written", async () => {
+  test("is nobody's yet: its functions work, claim nothing, and are refused once another app has claimed", async () => {
+    const functions = deployed(first);
     const before = await all(first.control, first.state);
-    for (const name of ["event", "snapshot", "restore"] as const) {
-      const said = await saidBy(deployed(first)[name]);
-      expect(said.kind, name).toBe("retry");
-      expect(said.message).toMatch(/its coordinator/);
-    }
+    expect((await saidBy(functions.event)).message).toContain("it holds no Records");
+    expect((await saidBy(functions.restore)).message).toContain('"phase":"none"');
+    expect((await saidBy(functions.snapshot)).message).toMatch(/no work of the coordinator's/);
     expect(await all(first.control, first.state)).toBe(before);
+
+    await deployed(await placesOf({ ...first, app: appNamed("rival") })).claim();
+    for (const name of ["event", "snapshot", "restore"] as const) {
+      const said = await saidBy(functions[name]);
+      expect(said.kind, name).toBe("fix-configuration");
+      expect(said.message, name).toContain("is claimed by the app rival");
+    }
   });
 
   test("is claimed by its coordinator, control being there first, so that no event function has to make it", async () => {
     const functions = deployed(first);
-    const waiting = await saidBy(functions.event);
-    expect(waiting.kind).toBe("retry");
     expect(await functions.claim()).toEqual({ did: "take-over", tookOver: [] });
     const store = new DynamoDBControlStore({ ...access(dynamodb.client()), table: first.control });
     expect(await readControl(store)).toMatchObject({ gen: 1, phase: "RUNNING" });
-    // The same environment looks again after what was refused, and then no more.
     expect((await saidBy(functions.event)).kind).not.toBe("retry");
     expect((await saidBy(functions.restore)).message).toContain('"phase":"none"');
     expect((await saidBy(functions.snapshot)).message).toMatch(/no work of the coordinator's/);

@@ -8,6 +8,7 @@ import {
   type ClaimPlace,
   checkClaims,
   claimAll,
+  failedUnclaimed,
   takeOver,
 } from "../../../shared/app/claim.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
@@ -76,12 +77,25 @@ async function refusalOf(work: Promise<unknown>): Promise<TidemarkError> {
 }
 
 describe("an app whose tables and place nobody has claimed", () => {
-  test("is told to wait by a check, which changes nothing", async () => {
+  test("may be worked for, and is told so by a check, which changes nothing", async () => {
     const places = new Places();
-    const { kind, message } = await refusalOf(checkClaims(places.claimant()));
-    expect(kind).toBe("retry");
-    expect(message).toMatch(/coordinator/);
+    expect(await checkClaims(places.claimant())).toBe(false);
     expect(writes(places)).toEqual([]);
+  });
+
+  test("says of a refusal meanwhile that the coordinator has to come first, and of all else what it was", () => {
+    const cause = Object.assign(new Error("no"), { name: "AccessDeniedException" });
+    const denied = new TidemarkError("fix-configuration", "access denied", { cause });
+    expect(failedUnclaimed(new Places().claimant(), denied)).toMatchObject({
+      ...{
+        kind: "retry",
+        cause: denied,
+        message: expect.stringMatching(/coordinator of the app shop.*access denied/s),
+      },
+    });
+    for (const other of [new TidemarkError("fix-configuration", "no records"), new Error("boom")]) {
+      expect(failedUnclaimed(new Places().claimant(), other)).toBe(other);
+    }
   });
 
   test("claims all of them by one id, control itself first, then its table", async () => {
@@ -97,7 +111,7 @@ describe("an app whose tables and place nobody has claimed", () => {
       visits: { app: "shop", function: "visits" },
       orders: { app: "shop", function: "orders" },
     });
-    await checkClaims(places.claimant());
+    expect(await checkClaims(places.claimant())).toBe(true);
   });
 
   test("claims what is missing alone, as a function that is new or a run that was broken off leaves it", async () => {
