@@ -84,6 +84,8 @@ export class PreparedBatch {
    */
   givenUpFrom = NO_INDEX;
   givenUpAs: PassedOver | undefined;
+  /** The last prepared record is the last of the batch. */
+  isCutShort = false;
   /** The user's code threw at the last prepared record. */
   thrownAt = false;
   /** The distinct keys, in the order of their first events. */
@@ -254,7 +256,7 @@ export async function prepare(scope: PrepareScope, records: readonly SourceRecor
         : prepareRecord(scope, batch, record);
     if (pending instanceof Promise) await pending;
     if (batch.thrownAt && (await isThrownAt(scope, batch, record))) break;
-    if (batch.givenUpFrom < batch.length || batch.length >= BATCH_EVENTS_MAX) break;
+    if (batch.isCutShort || batch.length >= BATCH_EVENTS_MAX) break;
   }
   return batch;
 }
@@ -359,8 +361,10 @@ async function prepareSeveral(scope: PrepareScope, batch: PreparedBatch, record:
 /** Nothing of a record is looked at that is passed over, unless it may be folded in part: only its keys can tell. */
 function passOver(scope: PrepareScope, batch: PreparedBatch, entry: PassedOver): void | Promise<void> {
   const { decoding, partlyTo = BEGINNING } = scope;
-  if (decoding.decode === undefined || entry.record.position > partlyTo) return batch.addNoEvent(entry);
-  return passOverPartly(scope, batch, entry);
+  if (decoding.decode === undefined) return batch.addNoEvent(entry);
+  // Over the mark of a later record nobody could tell what of this one is folded, should its End not come.
+  batch.isCutShort = true;
+  return entry.record.position > partlyTo ? batch.addNoEvent(entry) : passOverPartly(scope, batch, entry);
 }
 
 async function passOverPartly(scope: PrepareScope, batch: PreparedBatch, entry: PassedOver): Promise<void> {

@@ -492,8 +492,8 @@ export const batchMutants: readonly Mutant[] = [
     edits: [
       inFile(
         "shared/batch/prepare.ts",
-        "if (decoding.decode === undefined || entry.record.position > partlyTo)",
-        "if (decoding.decode === undefined || entry.record.position > BEGINNING)",
+        "return entry.record.position > partlyTo ?",
+        "return entry.record.position > BEGINNING ?",
       ),
     ],
   },
@@ -511,13 +511,7 @@ export const batchMutants: readonly Mutant[] = [
     rule: "◆ It is the last record of its batch",
     world: "suite",
     suite: "test/protocol/several-events.test.ts",
-    edits: [
-      inFile(
-        "shared/batch/prepare.ts",
-        "if (batch.givenUpFrom < batch.length || batch.length >= BATCH_EVENTS_MAX) break;",
-        "if (batch.length >= BATCH_EVENTS_MAX) break;",
-      ),
-    ],
+    edits: [inFile("shared/batch/prepare.ts", "  batch.isCutShort = true;\n", "")],
   },
   {
     name: "hole-of-the-whole-record",

@@ -522,6 +522,31 @@ describe("a record that fails once some of its keys are written", () => {
     expect(calls).toBeGreaterThan(4);
   });
 
+  it("is given up exactly, whenever the first batch that gives it up, with nothing of it written, is held or dies", async () => {
+    const poisoned = async (): Promise<TestWorld> => {
+      const world = worldOf("(ba)ab", { triesMax: 1 });
+      world.behaviour = { poison: ["s1.1"] };
+      return world;
+    };
+    const after = async (world: TestWorld): Promise<void> => {
+      await world.drain();
+      await expectAllResolved(world);
+      await expectPromise(world);
+      expect(await logsOf(world)).toEqual({ a: ["s2"], b: ["s3"] });
+      world.behaviour = {};
+      await world.redriveLetters();
+      await world.deliverRedriven();
+      expect(await logsOf(world)).toEqual({ a: ["s2", "s1.2"], b: ["s3", "s1.1"] });
+    };
+    const act = (world: TestWorld, process: FaultyProcess) => world.deliver("s", 1, 3, { process });
+    await everyPause({
+      ...{ setup: poisoned, stalled: act, after },
+      other: (world, process) => world.deliverUntilDone("s", 1, 3, { process }),
+    });
+    await everyCall("dies before", { setup: poisoned, act, after });
+    await everyCall("dies after", { setup: poisoned, act, after });
+  });
+
   it("is given up exactly, whenever a batch that had folded it is held, and goes on after it was given up", async () => {
     const calls = await everyPause({
       setup: async () => {

@@ -84,6 +84,8 @@ const EVENT_BRANCHES: { readonly [type in TidemarkEvent["type"]]?: Branch } = {
 
 /** Turns of events that the simulation itself tells. */
 export const TURNS = [
+  "a record fails over what another split has written",
+  "a record is given up that is folded in part",
   "a process stalls",
   "a stalled process wakes",
   "a stalled process wakes after a restore",

@@ -16,6 +16,7 @@ const SMALL: Setup = {
   maxConsecutiveDeadLetters: 100,
   poison: new Set(),
   killers: new Set(),
+  rivals: new Set(),
   redrives: 0,
   skips: 0,
   brokenSchemas: false,

@@ -6,7 +6,7 @@
  * if some order of the splits, each in its own order, makes it.
  */
 import type { Hole } from "../../shared/control/hole.ts";
-import { at, type SimulatedSplit } from "./simulated-source.ts";
+import { at, eventsOf, recordOf, type SimulatedSplit } from "./simulated-source.ts";
 
 /** How far a split has come. */
 export interface Reached {
@@ -70,17 +70,25 @@ function dueByKey(
   const due = new Map<string, Map<string, Due[]>>();
   for (const [split, { position, holes, maybeTo = position }] of reached) {
     const { events } = splits.get(split) as SimulatedSplit;
-    for (const [index, { id, key, clear }] of events.entries()) {
+    for (const [index, record] of events.entries()) {
       const place = at(index + 1);
       if (place > maybeTo && place > position) break;
-      if (key === undefined) continue;
-      const ofKey = due.get(key) ?? new Map<string, Due[]>();
-      due.set(key, ofKey);
-      const ofSplit = ofKey.get(split) ?? [];
-      ofKey.set(split, ofSplit);
+      const ofRecord = eventsOf(record);
+      // One that the schema refuses is never folded, whatever else is in its record.
+      if (ofRecord.some(({ key }) => key === undefined)) continue;
       const hole = holeAt(holes, place);
-      if ((hole?.cause === "dead-letter" && faulty(id)) || redriven.has(id)) continue;
-      ofSplit.push({ id, clear, may: hole !== undefined || place > position || index < (unseen.get(split) ?? 0) });
+      const isGivenUp = hole?.cause === "dead-letter" && ofRecord.some(({ id }) => faulty(id));
+      for (const [number, { id, key, clear }] of ofRecord.entries()) {
+        const ofKey = due.get(key as string) ?? new Map<string, Due[]>();
+        due.set(key as string, ofKey);
+        const ofSplit = ofKey.get(split) ?? [];
+        ofKey.set(split, ofSplit);
+        // Its hole says which of a record's events are folded all the same.
+        const isFolded = hole?.folded?.includes(number) === true;
+        if ((isGivenUp && !isFolded) || redriven.has(recordOf(id))) continue;
+        const may = (hole !== undefined && !isFolded) || place > position || index < (unseen.get(split) ?? 0);
+        ofSplit.push({ id, clear, may });
+      }
     }
   }
   return due;
@@ -94,7 +102,7 @@ function flawOfKey(
   redriven: ReadonlySet<string>,
 ): string | undefined {
   if (new Set(log).size !== log.length) return "an event is in it twice";
-  const own = log.filter((id) => !redriven.has(id));
+  const own = log.filter((id) => !redriven.has(recordOf(id)));
   for (const id of own) {
     if (!due.get(splitOf(id))?.some((one) => one.id === id)) return `${id} should not be in it`;
   }

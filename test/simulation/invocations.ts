@@ -8,17 +8,24 @@ import { withRedrive } from "../../shared/dead-letter/with-redrive.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import type { FunctionDefinition } from "../../shared/function/define-function.ts";
 import type { TidemarkEvent } from "../../shared/observer.ts";
+import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts";
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import type { Compression } from "../../shared/storage/compression.ts";
 import { Process } from "./process.ts";
-import { FUNCTION, recordingFunction, withBrokenSchema } from "./recording-function.ts";
+import { FUNCTION, recordingFunction, type UserCode, withBrokenSchema } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import type { Method } from "./scheduler.ts";
 import { MINUTE_MS } from "./setup.ts";
+import { eventsOf, type SimulatedEvent } from "./simulated-source.ts";
 import { Violation } from "./violation.ts";
 
 /** A tenth or so of the time that a checkpoint has: the polls of a split that its last batch left in doubt. */
 const OVERSLEPT_MS = 29_000;
+
+const SEVERAL: Decoding = {
+  ...DEFAULT_DECODING,
+  decode: (bytes) => eventsOf(JSON.parse(Buffer.from(bytes).toString()) as SimulatedEvent),
+};
 
 /** Parts go as they are: the machine's compressor runs on threads of its own. */
 const plain: Compression = {
@@ -49,11 +56,11 @@ export class Invocations {
   constructor(scene: Scene, stateBytes: number) {
     this.#scene = scene;
     const { mode, retained, triesMax, maxConsecutiveDeadLetters, versions } = scene.setup;
-    const inEachVersion = (act: (id: string) => void) =>
+    const inEachVersion = (act: UserCode["act"]) =>
       (versions ? ([1, 2] as const) : ([1] as const)).map(
         (version) => recordingFunction({ act }, version, stateBytes) as never,
       );
-    this.#broken = inEachVersion((id) => this.#misbehave(id));
+    this.#broken = inEachVersion((id, ids) => this.#misbehave(id, ids));
     this.#sound = inEachVersion(() => {});
     this.#app = {
       name: "simulated",
@@ -161,6 +168,7 @@ export class Invocations {
       resources,
       definition: definition as never,
       source: resources.sourceOf(FUNCTION),
+      ...(this.#scene.setup.splits.some(({ more }) => more !== undefined) ? { decoding: SEVERAL } : {}),
       ...(retentionMs === undefined ? {} : { retentionMs }),
       ...(this.#scene.setup.caches && !older
         ? { cache: this.#caches[this.#scene.choices.below(2)] as StateCache }
@@ -222,12 +230,17 @@ export class Invocations {
   }
 
   /** What `handle` does before it folds, in the code from before the repair. */
-  #misbehave(id: string): void {
+  #misbehave(id: string, ids: string): void {
     if (this.#scene.setup.killers.has(id) && this.#scene.scheduler.running !== undefined) {
       this.#scene.coverage.hit("handle kills its process");
       this.kill(this.#scene.scheduler.running);
       throw new Error(`killed by ${id}`);
     }
     if (this.#scene.setup.poison.has(id)) throw new Error(`cannot fold ${id}`);
+    const isRival =
+      this.#scene.setup.rivals.has(id) && ids.split(" ").some((other) => other !== "" && other[0] !== id[0]);
+    if (!isRival) return;
+    this.#scene.coverage.hit("a record fails over what another split has written");
+    throw new Error(`cannot fold ${id} over ${ids}`);
   }
 }

@@ -14,7 +14,7 @@ import type { Addressed } from "./monitor.ts";
 import type { Process } from "./process.ts";
 import { FUNCTION, idsIn } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
-import { at, numberAt, type SimulatedSplit } from "./simulated-source.ts";
+import { at, eventsOf, numberAt, type SimulatedEvent, type SimulatedSplit } from "./simulated-source.ts";
 import { promise } from "./violation.ts";
 
 export class Judge {
@@ -132,7 +132,7 @@ export class Judge {
     const flaw = flawOfFold(this.#scene.source.splits, reached, logs, {
       unseen: this.#unseen,
       // Repaired code may have folded it in a batch that was overtaken, before its tries were counted up.
-      faulty: (id) => !this.#scene.repaired && (this.#scene.setup.poison.has(id) || this.#scene.setup.killers.has(id)),
+      faulty: (id) => !this.#scene.repaired && this.#isBad(id),
       repeats: this.#scene.setup.mode === "at-least-once",
       redriven: this.#scene.redriven,
     });
@@ -189,28 +189,30 @@ export class Judge {
   /** A record may be in a hole only if it was given up: by us, for its fault, or by the source. */
   #checkHoles(known: SimulatedSplit, split: Split, before: Split | undefined): void {
     if (split.holes.length === 0 || split.holes === before?.holes) return;
-    for (const [index, { id, key }] of known.events.entries()) {
+    for (const [index, record] of known.events.entries()) {
       const hole = holeAt(split.holes, at(index + 1));
       // What it was judged by when it came into the hole may be long over.
       const wasThere = hole !== undefined && holeAt(before?.holes ?? [], at(index + 1))?.cause === hole.cause;
       if (hole === undefined || wasThere) continue;
-      promise(this.#mayBeIn(hole, known, index + 1, { id, key }), () => {
-        return `${id} is in a hole of cause ${hole.cause}, and nothing is wrong with it`;
+      if (hole.folded !== undefined) this.#scene.coverage.hit("a record is given up that is folded in part");
+      promise(this.#mayBeIn(hole, known, index + 1, record), () => {
+        return `${record.id} is in a hole of cause ${hole.cause}, and nothing is wrong with it`;
       });
     }
   }
 
-  #mayBeIn(
-    { cause }: Hole,
-    split: SimulatedSplit,
-    number: number,
-    event: { id: string; key: string | undefined },
-  ): boolean {
+  #mayBeIn({ cause }: Hole, split: SimulatedSplit, number: number, record: SimulatedEvent): boolean {
     if (cause !== "dead-letter") return number <= split.expired;
+    if (eventsOf(record).some(({ id, key }) => key === undefined || this.#isBad(id))) return true;
     const { setup, skipped } = this.#scene;
-    if (event.key === undefined || setup.poison.has(event.id) || setup.killers.has(event.id)) return true;
-    if (skipped.has(event.id) || setup.brokenSchemas) return true;
-    return (this.#deaths.get(event.id) ?? 0) >= this.#scene.setup.triesMax;
+    if (skipped.has(record.id) || setup.brokenSchemas) return true;
+    return (this.#deaths.get(record.id) ?? 0) >= this.#scene.setup.triesMax;
+  }
+
+  /** Whether the code from before the repair fails at an event, or may. */
+  #isBad(id: string): boolean {
+    const { poison, killers, rivals } = this.#scene.setup;
+    return poison.has(id) || killers.has(id) || rivals.has(id);
   }
 }
 

@@ -21,8 +21,8 @@ interface CountedIds {
 const DOUBLE = 1e20;
 
 export interface UserCode {
-  /** Called by `handle` before it folds; may throw. */
-  act(id: string): void;
+  /** Called by `handle` before it folds, with the ids that the state has; may throw. */
+  act(id: string, ids: string): void;
 }
 
 const schema: StandardSchemaV1<unknown, SimulatedEvent> = {
@@ -71,9 +71,9 @@ export function recordingFunction(
       ...(version === 1 ? {} : { upgrade: { 1: counted } }),
     },
     handle: (state, { id, clear }) => {
-      code.act(id);
-      if (clear) return null;
       const ids = typeof state === "string" ? state : state.ids;
+      code.act(id, ids);
+      if (clear) return null;
       const more = ids === "" ? id.padEnd(stateBytes, FILLER) : `${ids} ${id}`;
       return typeof state === "string" ? more : { ids: more, folded: state.folded + 1n, double: state.double };
     },

@@ -11,8 +11,10 @@ import { FAULTS, type Fault, type Treatment } from "./scheduler.ts";
 
 export interface SplitPlan {
   readonly split: string;
-  /** A letter an event, its key; a capital clears the key, `!` is refused by the schema. */
+  /** A letter a record, the key of its event; a capital clears the key, `!` is refused by the schema. */
   readonly letters: string;
+  /** Of each record, the letters of its further events; `_`: it has none at all. Absent: the source has no `decode`. */
+  readonly more?: readonly string[];
   /** Splits that it comes after. */
   readonly parents: readonly string[];
   /** Events that are there at the start; the others arrive one by one. */
@@ -55,6 +57,8 @@ export interface Setup {
   readonly maxConsecutiveDeadLetters: number;
   /** Ids of events that `handle` throws at, until the function is repaired. */
   readonly poison: ReadonlySet<string>;
+  /** Ids of events that `handle` throws at, until then, over a state that another split has come into. */
+  readonly rivals: ReadonlySet<string>;
   /** Ids of events that kill the process in `handle`, until then. */
   readonly killers: ReadonlySet<string>;
   readonly redrives: number;
@@ -162,18 +166,27 @@ export function drawSetup(choices: Choices): Setup {
   const resharding = sometimes(0.15);
   const count = large ? (resharding ? one(2, 3) : one(2, 1, 3)) : resharding ? 2 : one(1, 2, 2, 3);
   const splits: SplitPlan[] = [];
+  const several = sometimes(0.2);
+  /** In a record of two keys there is something to tear apart. */
+  const further = (): string => (sometimes(0.15) ? "_" : one("b", "a", "", letters(2)));
   for (let index = 0; index < count; index += 1) {
     const length = (index === 0 ? 2 : 1) + choices.below(large ? 4 : 3);
     const late = index > 0 && sometimes(0.15);
     splits.push({
       split: "stu"[index] as string,
       letters: letters(length),
+      ...(several ? { more: Array.from({ length }, further) } : {}),
       parents: resharding && index > 0 ? ["s"] : [],
       early: late ? 0 : length - choices.below(length + 1),
       ...(late ? { late } : {}),
     });
   }
-  const ids = splits.flatMap(({ split, letters }) => [...letters].map((_, index) => `${split}${index + 1}`));
+  const ids = splits.flatMap(({ split, letters, more = [] }) =>
+    [...letters].flatMap((_, index) => {
+      const id = `${split}${index + 1}`;
+      return [id, ...[...(more[index] ?? "")].map((_, further) => `${id}.${further + 1}`)];
+    }),
+  );
   const some = (probability: number): ReadonlySet<string> =>
     sometimes(probability)
       ? new Set([ids[choices.below(ids.length)], ids[choices.below(ids.length)]] as string[])
@@ -181,10 +194,10 @@ export function drawSetup(choices: Choices): Setup {
 
   const poison = some(stops ? 0.8 : 0.15);
   const killers = some(0.1);
-  const redrives = sometimes(0.1) ? 2 : 0;
+  const redrives = sometimes(several ? 0.3 : 0.1) ? 2 : 0;
   // What was skipped or refused by one version may be in the state by another: put back, it would be there twice.
   const skips = redrives === 0 && poison.size + killers.size > 0 && sometimes(0.5) ? one(1, 2) : 0;
-  const brokenSchemas = redrives === 0 && sometimes(stops ? 0.4 : 0.05);
+  const brokenSchemas = !several && redrives === 0 && sometimes(stops ? 0.4 : 0.05);
   const expiry = sometimes(0.15);
   // What is there before anything begins may be half forgotten by then.
   const agedMs = expiry ? one(13 * HOUR_MS, 0) : 0;
@@ -213,6 +226,7 @@ export function drawSetup(choices: Choices): Setup {
     triesMax: one(2, 3),
     maxConsecutiveDeadLetters: stops ? 1 : 100,
     poison,
+    rivals: several && sometimes(0.5) ? new Set(ids) : new Set(),
     killers,
     redrives,
     skips,

@@ -1,6 +1,6 @@
 /**
  * The source of a history: splits whose records arrive, expire and end while it runs. Record `n` of split `s` is the
- * event `s<n>`.
+ * event `s<n>`; where the source has a `decode`, its further events are `s<n>.1`, `s<n>.2`.
  */
 import type { Position } from "../../shared/source/position.ts";
 import type { ReadPage, Source, SourceEvents, SourceReader, SourceRecord } from "../../shared/source/source.ts";
@@ -13,7 +13,18 @@ export interface SimulatedEvent {
   /** Absent: the schema refuses it. */
   readonly key?: string;
   readonly clear: boolean;
+  /** Of a record of several events: those after this one. */
+  readonly more?: readonly SimulatedEvent[];
+  /** The record has no event, not even this one. */
+  readonly empty?: true;
 }
+
+/** All events of a record, by its first one. */
+export const eventsOf = (first: SimulatedEvent): readonly SimulatedEvent[] =>
+  first.empty === true ? [] : [first, ...(first.more ?? [])];
+
+/** The record of an event, by their ids. */
+export const recordOf = (id: string): string => id.split(".", 1)[0] as string;
 
 export interface SimulatedSplit {
   readonly split: string;
@@ -42,12 +53,21 @@ export class SimulatedSource {
 
   constructor(setup: Setup, nowMs: number) {
     this.#retained = setup.expiry;
-    for (const { split, letters, parents, early, late = false } of setup.splits) {
-      const events = [...letters].map((letter, index): SimulatedEvent => {
-        const id = `${split}${index + 1}`;
+    for (const { split, letters, more, parents, early, late = false } of setup.splits) {
+      const eventOf = (id: string, letter: string): SimulatedEvent => {
         if (letter === "!") return { id, clear: false };
         const key = letter.toLowerCase();
         return { id, key: setup.sharedKeys ? key : `${key}${split}`, clear: key !== letter };
+      };
+      const events = [...letters].map((letter, index): SimulatedEvent => {
+        const id = `${split}${index + 1}`;
+        const further = more?.[index] ?? "";
+        if (further === "_") return { ...eventOf(id, letter), empty: true };
+        if (further === "") return eventOf(id, letter);
+        return {
+          ...eventOf(id, letter),
+          more: [...further].map((other, number) => eventOf(`${id}.${number + 1}`, other)),
+        };
       });
       const arrived = parents.length > 0 ? 0 : early;
       this.splits.set(split, {
