@@ -624,6 +624,24 @@ test("every metric that has a name was measured, with the dimensions and the uni
   expect(seen.filter(({ name }) => !known.has(name))).toEqual([]);
 });
 
+// The last one: what was changed once makes each further invocation end.
+test("an event function whose code changed the language's own objects says so, and ends its process", async () => {
+  const exit = vi.spyOn(process, "exit").mockImplementation((code) => {
+    throw new Error(`exit code ${code}`);
+  });
+  const { position } = (await split()).item;
+  Object.assign(Object.prototype, { added: 1 });
+  await expect(deliver(position)).rejects.toThrow("exit code 1");
+  expect(exit).toHaveBeenCalledWith(1);
+  exit.mockRestore();
+  expect("added" in {}).toBe(false);
+  expect((await split()).item.position).toBe(position);
+  const said = written().lines.filter(({ level }) => level === "ERROR");
+  expect(said.map(({ message }) => message)).toContainEqual(
+    expect.stringContaining('changed the language\'s own objects: Object.prototype has got a member "added"'),
+  );
+});
+
 function settleMapping(): void {
   const mapping = api.mappings.get("u-1");
   if (mapping?.State === "Disabling") api.mappings.set("u-1", { ...mapping, State: "Disabled" });
