@@ -57,6 +57,29 @@ describe.each(["dynamodb", "heap"] as const)("an engine on %s", (backend) => {
     expect(deaths.length).toBeGreaterThanOrEqual(2);
   });
 
+  test("passes a record whose handling changes Object.prototype, and folds all others in an intact process", async () => {
+    files = writeEventFiles({ files: 1, events: 60, keys: 5 });
+    const expected = files.expected();
+    appendFileSync(path.join(files.folder, "events-0.jsonl"), `${JSON.stringify({ key: "bad", n: 1 })}\n`);
+    appendFileSync(path.join(files.folder, "events-0.jsonl"), `${JSON.stringify({ key: "good", n: 1 })}\n`);
+    expected.set("good", { count: 1, chains: { "events-0.jsonl": 1 } });
+    vi.stubEnv("TIDEMARK_TEST_CHANGES_AT", "bad");
+    const events: EngineEvent[] = [];
+    const running = await start({ backend, batchRecords: 20 }, events);
+    await running.drained();
+    expect(await states(running)).toEqual(expected);
+    const what = 'Object.prototype has got a member "added"';
+    expect(events.filter(({ type }) => type === "dead-letter")).toMatchObject([
+      { error: expect.stringContaining(what) },
+    ]);
+    const ends = events.filter((event) => event.type === "worker-ended");
+    for (const end of ends)
+      expect(end.how).toContain(`exit code 1: the app's code changed the language's own objects: ${what}`);
+    // A heap is memory: its process stays, once the change is undone.
+    if (backend === "dynamodb") expect(ends.length).toBeGreaterThanOrEqual(2);
+    else expect(ends).toEqual([]);
+  });
+
   test("goes on after it was stopped, on the same home", async () => {
     files = writeEventFiles({ files: 2, events: 120, keys: 5 });
     vi.stubEnv("TIDEMARK_TEST_DELAY_MS", "1");
