@@ -13,8 +13,8 @@ import { holesPartition } from "./item-keys.ts";
 import type { Split } from "./split.ts";
 import type { SplitPlace } from "./split-steps.ts";
 
-/** Past this, holes move out of the split item: it is written twice a batch and an item holds 400 KB at the most. */
-export const INLINE_HOLES_BYTES_MAX = 100_000;
+/** Past this, holes move out of the split item: it is written twice a batch, each time for a write unit a KB, and a checkpoint reads them once. */
+export const INLINE_HOLES_BYTES_MAX = 10_000;
 
 /** A hole takes some 200 bytes, two positions of a Kinesis shard and their names: half of what an item takes. */
 const HOLES_PER_ITEM_MAX = 1_000;
