@@ -14,9 +14,11 @@
  * - A split runs when its own item says that it has reached `until`, in its generation.
  * - Where the plan is to be held, no split runs before control notes that it goes on; a carrier that read the plan before
  *   that holds once more, and the next one goes on.
+ * - A carrier's code has every function of the plan ◆: otherwise it would flip control without what it does not load.
  * - A carrier of an older plan is refused by those conditions (its target is lower), and stops where it sees that
  *   control's token is not its own. Control runs again only while the target is the latest generation ◆.
  */
+import type { AppDescription } from "../app/app-description.ts";
 import type { AppResources } from "../app/app-resources.ts";
 import { highestCheckpointNumber, writeGenerationRecord } from "../checkpoint/lineage.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
@@ -24,6 +26,7 @@ import type { Workers } from "../checkpoint/work.ts";
 import type { RestorePlan } from "../control/control.ts";
 import { finishRestore, flipControl, readControl, recordLoaded } from "../control/control-steps.ts";
 import { recordHeld } from "../control/requested-steps.ts";
+import { TidemarkError } from "../errors.ts";
 import { type Carrier, controlOfPlan, type StepOutcome } from "./carrier.ts";
 import type { EventSourceMappings } from "./event-source-mappings.ts";
 import { holdSplits } from "./hold-splits.ts";
@@ -54,7 +57,8 @@ export interface CarryOnOptions {
  * Does what is left of the restore that control records. May be called by several at once, and again after any crash.
  *
  * Cost: a few writes a split, one write a key, and what the replayed batches cost.
- * @throws TidemarkError `choose-another-checkpoint` when the checkpoint was altered since pre-flight: the generation
+ * @throws TidemarkError `fix-configuration` when the plan has a function that this code has not; nothing was done then.
+ * `choose-another-checkpoint` when the checkpoint was altered since pre-flight: the generation
  * before is untouched until the flip, so another can be restored; any other that a replay met. Call again to go on.
  */
 export async function carryOnRestore(resources: AppResources, options: CarryOnOptions): Promise<RestoreReport> {
@@ -62,6 +66,7 @@ export async function carryOnRestore(resources: AppResources, options: CarryOnOp
   if (control?.phase !== "REPLAYING" || control.restore === undefined) return { outcome: "nothing-to-do" };
   const plan = control.restore;
   if (isHeld(plan)) return report(plan, "held");
+  refuseForeign(plan, resources.app);
   // Once control is flipped every part was found whole, whatever a slower load has read.
   if (control.gen < plan.target && (await isDamaged(resources.control, plan.target))) throw damagedLoad(plan);
   const manifest = await readManifest(resources.storage, { app: resources.app.name, n: plan.checkpoint });
@@ -90,6 +95,19 @@ export async function carryOnRestore(resources: AppResources, options: CarryOnOp
   const after = await readControl(resources.control);
   if (options.mappings !== undefined && after !== undefined) await enableMappings(resources, after, options.mappings);
   return report(plan, "finished");
+}
+
+/**
+ * ◆ Code that does not have a function of the plan, as before a deploy that renames it, would flip control without that
+ * function's state.
+ */
+function refuseForeign({ checkpoint, functions }: RestorePlan, { name: app, functions: own }: AppDescription): void {
+  const foreign = Object.keys(functions).filter((name) => !own.some((one) => one.name === name));
+  if (foreign.length === 0) return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `The restore of checkpoint ${checkpoint} restores the function ${foreign.join(", ")}, which this code of the app ${app} does not have; it has ${own.map(({ name }) => name).join(", ")}. Nothing was done here. Let the code that has it carry the restore on, or ask for the restore again with this code, which begins afresh.`,
+  );
 }
 
 const isHeld = ({ heldAtMs, wentOnAtMs }: RestorePlan): boolean => heldAtMs !== undefined && wentOnAtMs === undefined;

@@ -146,6 +146,26 @@ export const restoreMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "carried-on-by-older-code",
+    breaks: "code from before a function was renamed carries on the restore that takes over its state",
+    rule: "◆ A carrier whose code does not have every function that the plan names carries nothing on.",
+    world: "ports",
+    edits: [inFile("shared/restore/carry-on.ts", "  refuseForeign(plan, resources.app);\n", "  void refuseForeign;\n")],
+  },
+  {
+    name: "former-name-forgotten",
+    breaks: "a renamed function does not replay as far as its old name had tried",
+    rule: "with `until` at least what the old name had tried",
+    world: "ports",
+    edits: [
+      inFile(
+        "shared/restore/hold-splits.ts",
+        'await raiseUntil(control, successor, { target, until: laterOf(held.attemptedTo, held.until ?? "") });',
+        "",
+      ),
+    ],
+  },
+  {
     name: "flip-keeps-the-position",
     breaks: "a restored split stands where the generation before had come to",
     rule: "`gen = target`, `position = attemptedTo = B(n,s)`",

@@ -225,6 +225,27 @@ describe("the restored generation", () => {
     await expectPromise(world);
   });
 
+  it("is not carried on by code that does not have a function of it, as from before a function was renamed", async () => {
+    const world = await started();
+    const folded = await liveLogs(world);
+    const before = world.app;
+    world.app = { ...before, functions: [{ name: "book", previousName: "log", source: "letters", stateVersion: 1 }] };
+    await world.request({ checkpoint: 1 });
+    const now = world.app;
+    world.app = before;
+    await expect(world.carryOn()).rejects.toMatchObject({ kind: "fix-configuration" });
+    await expect(world.carryOn()).rejects.toThrow(
+      /restores the function book, which this code .* does not have; it has log/,
+    );
+    expect(await world.control()).toMatchObject({ gen: 1, phase: "REPLAYING" });
+    world.app = now;
+    expect(await world.carryOn()).toMatchObject({ outcome: "finished" });
+    const sorted = (logs: Awaited<ReturnType<typeof liveLogs>>) =>
+      [...logs].map(([key, ids]) => [key, ids.toSorted()]).toSorted();
+    expect(sorted(await liveLogs(world, "book"))).toEqual(sorted(folded));
+    await expectOneLiveGeneration(world);
+  });
+
   it("is live although a load that was slower, and read an altered part, says afterwards what it has found", async () => {
     const world = await started();
     await world.request({ checkpoint: 1 });

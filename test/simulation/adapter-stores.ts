@@ -14,10 +14,10 @@ import type { Clock, Randomness } from "../../shared/environment.ts";
 import { DynamoDBStateBackend } from "../../shared/state/dynamodb/dynamodb-state-backend.ts";
 import { STATE_KEY_SCHEMA } from "../../shared/state/dynamodb/state-table.ts";
 import { S3CheckpointStorage } from "../../shared/storage/s3/s3-storage.ts";
-import { CONTROL_TABLE, CommandWatch, WATCHED_BRANCHES, WatchedControl } from "./command-watch.ts";
+import { CONTROL_TABLE, CommandWatch, STATE_TABLES, WATCHED_BRANCHES, WatchedControl } from "./command-watch.ts";
 import type { ControlStep } from "./control-step.ts";
 import type { Process } from "./process.ts";
-import { FUNCTION } from "./recording-function.ts";
+import { FUNCTION, NEW_NAME } from "./recording-function.ts";
 import type { Call, Method } from "./scheduler.ts";
 import { Violation } from "./violation.ts";
 import { MemoryDynamoDB } from "./wires/dynamodb/memory-dynamodb.ts";
@@ -35,7 +35,6 @@ import type { Stores, StoresSurroundings, WorldStores } from "./world-stores.ts"
 
 const BUCKET = "bucket";
 const PREFIX = "apps/one";
-const STATE_TABLE = `state-${FUNCTION}`;
 
 /** Small pages, so that scans and lists are interleaved with writes. */
 const PAGE_ITEMS_MAX = 2;
@@ -64,7 +63,8 @@ export class AdapterStores implements WorldStores {
     this.#dynamodb.createTable(CONTROL_TABLE, { partition: "pk", sort: "sk" });
     // Of four segments, as many as a sweep reads, each has seldom more than one of a history's few keys.
     const crowded = choices.chance(0.7) ? () => 0 : undefined;
-    this.#dynamodb.createTable(STATE_TABLE, STATE_KEY_SCHEMA, crowded);
+    for (const name of [FUNCTION, NEW_NAME])
+      this.#dynamodb.createTable(`${STATE_TABLES}${name}`, STATE_KEY_SCHEMA, crowded);
     this.#s3.createBucket(BUCKET);
     this.#watch = new CommandWatch({ dynamodb: this.#dynamodb, prefix: `${PREFIX}/`, watcher, coverage });
     const habit = (probability: number) => (choices.chance(0.5) ? probability : 0);
@@ -105,7 +105,7 @@ export class AdapterStores implements WorldStores {
         pageItemsMax: PAGE_ITEMS_MAX,
       }),
       state: new DynamoDBStateBackend({
-        ...{ ...surroundings, client, tableOf: (name: string) => `state-${name}` },
+        ...{ ...surroundings, client, tableOf: (name: string) => `${STATE_TABLES}${name}` },
         pageItemsMax: STATE_PAGE_ITEMS_MAX,
       }),
       storage: new S3CheckpointStorage({ ...surroundings, ...place, client: clientOf(s3) }),

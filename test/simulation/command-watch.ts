@@ -15,12 +15,15 @@ import { type AttributeMap, fromAttributeMap } from "../../shared/json/attribute
 import { fromBeforeAttributes, fromItem } from "../../shared/state/dynamodb/state-item-attributes.ts";
 import { type ControlStep, controlStepOf } from "./control-step.ts";
 import type { Coverage } from "./coverage.ts";
-import { FUNCTION } from "./recording-function.ts";
 import type { MemoryDynamoDB } from "./wires/dynamodb/memory-dynamodb.ts";
 import { UnknownToTheWire } from "./wires/s3/failures.ts";
 import type { Watcher } from "./world-stores.ts";
 
 export const CONTROL_TABLE = "control";
+/** Before the function's name. */
+export const STATE_TABLES = "state-";
+
+const functionOf = (table: string | undefined): string => (table ?? "").slice(STATE_TABLES.length);
 
 interface Update {
   readonly key: ItemKey;
@@ -126,7 +129,7 @@ export class CommandWatch {
     const place = { partition: item.key, sort: beforeItem ?? "" };
     const apart = beforeItem === undefined ? undefined : this.#options.dynamodb.table(input.TableName).get(place);
     const before = apart && fromBeforeAttributes(apart.item as AttributeMap);
-    watcher.state(FUNCTION, before === undefined ? item : { ...item, before }, applied);
+    watcher.state(functionOf(input.TableName), before === undefined ? item : { ...item, before }, applied);
   }
 
   #deleted({ input }: DeleteItemCommand): void {
@@ -137,7 +140,7 @@ export class CommandWatch {
       return;
     }
     const generation = Number(Key.gen?.S);
-    this.#options.watcher.stateRemoved({ function: FUNCTION, generation }, Key.key?.S ?? "");
+    this.#options.watcher.stateRemoved({ function: functionOf(input.TableName), generation }, Key.key?.S ?? "");
   }
 }
 

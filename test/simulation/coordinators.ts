@@ -7,7 +7,6 @@ import type { ReplayInvoker } from "../../shared/restore/replay-invoker.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Invocations } from "./invocations.ts";
 import type { Process } from "./process.ts";
-import { FUNCTION } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import { HOUR_MS, MINUTE_MS } from "./setup.ts";
 import type { SimulatedMapping } from "./simulated-mapping.ts";
@@ -47,8 +46,14 @@ export class Coordinators implements Part {
     return isAsked || (known?.phase === "REPLAYING" && !isHeld) || known?.checkpoint?.settled === false;
   }
 
+  /** A checkpoint of a function that has no state yet is nobody's way back: people restore before they let one be taken. */
+  get #waits(): boolean {
+    return this.#scene.isRenaming && this.#scene.monitor.known?.phase !== "REPLAYING";
+  }
+
   begin(): boolean {
     const { choices, coverage } = this.#scene;
+    if (this.#waits) return false;
     const ask = this.#checkpointsLeft > 0 && choices.chance(0.7);
     if (!ask && !this.areOwed && !this.#owesMapping) return false;
     if (ask) this.#checkpointsLeft -= 1;
@@ -139,7 +144,7 @@ export class Coordinators implements Part {
     return this.#invocations.call(
       { caller, kind: "P", what: `redriven records come from ${caller.name}` },
       async (to) => {
-        const { events } = this.#invocations.resources(to).sourceOf(FUNCTION);
+        const { events } = this.#invocations.resources(to).sourceOf(to.functionName);
         const { split, records } = events.parse(event);
         const { error } = await this.#invocations.fold(to, split, records);
         return error === undefined ? {} : { reason: error.message };
@@ -157,7 +162,7 @@ export class Coordinators implements Part {
     if (mapping?.isSettled === false) this.#scene.nowMs = mapping.settlesAtMs;
     const { known, redrivenIsDue } = this.#scene.monitor;
     const redrives = this.#deployed !== undefined && redrivenIsDue && known?.phase !== "REPLAYING";
-    if (!this.areOwed && !this.#owesMapping && !redrives) return false;
+    if (this.#waits || (!this.areOwed && !this.#owesMapping && !redrives)) return false;
     this.coordinateToTheEnd();
     return true;
   }

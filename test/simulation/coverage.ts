@@ -4,10 +4,15 @@ import { CONTROL_STEPS, type ControlStep } from "./control-step.ts";
 import { FAULTS, type Fault } from "./scheduler.ts";
 
 /** Steps that are never refused: they have no condition, or one that nothing can break. */
-const NEVER_REFUSED: ReadonlySet<ControlStep> = new Set(["unpin", "save fuzzy position"]);
+const NEVER_REFUSED: ReadonlySet<ControlStep> = new Set([
+  "unpin",
+  "save fuzzy position",
+  "note part altered",
+  "note part checked",
+]);
 
-/** Steps that no history comes to: no function of a history is renamed. */
-const ELSEWHERE: ReadonlySet<ControlStep> = new Set(["other", "raise until"]);
+/** Steps that no history comes to. */
+const ELSEWHERE: ReadonlySet<ControlStep> = new Set(["other"]);
 
 /** Refusals that take three processes at one moment: counted, not asked for. The tests of test/protocol hold them. */
 const RARE: ReadonlySet<ControlStep> = new Set([
@@ -21,6 +26,12 @@ const RARE: ReadonlySet<ControlStep> = new Set([
   "give up replay",
   "give up tail",
   "run split",
+  "refuse restore",
+  "hold restore",
+  "go on",
+  "owe first mapping",
+  "owe mapping",
+  "forget mappings",
 ]);
 
 export class Coverage {
@@ -79,6 +90,9 @@ const EVENT_BRANCHES: { readonly [type in TidemarkEvent["type"]]?: Branch } = {
   "checkpoint-deleted": "a checkpoint is deleted",
   "look-failed": "a look at the source fails",
   "restore-finished": "a restore finishes",
+  "restore-requested": "a restore is asked for, and left to whoever coordinates",
+  "restore-refused": "a restore that is asked for is refused after its check",
+  "restore-held": "a restore is held",
   "tombstones-removed": "tombstones are removed",
 };
 
@@ -100,6 +114,27 @@ export const TURNS = [
   "a restore is asked for",
   "a restore is refused",
   "a restore by another carrier",
+  "a restore is asked for in the place of another",
+  "a hold at a time",
+  "a hold at positions",
+  "a split that nobody has read has records from before a hold",
+  "a held restore goes on",
+  "a part is altered",
+  "a restore begins afresh after its load met an altered part",
+  "a slice of several parts",
+  "a worker takes a slice",
+  "a worker checks a part",
+  "a worker loads a part",
+  "two workers with one piece",
+  "a mapping is turned off",
+  "a mapping is turned on",
+  "a mapping is disabled late",
+  "a mapping starts over",
+  "a mapping that is off delivers all the same",
+  "a mapping that was off by hand",
+  "what a mapping was owed is forgotten",
+  "a function is renamed",
+  "a restore takes over what a function had under its old name",
   "two coordinators at once",
   "a savepoint",
   "handle kills its process",
@@ -107,6 +142,7 @@ export const TURNS = [
   "older code meets newer state",
   "a letter is put back",
   "a redriven record is delivered",
+  "a redriven record is delivered by a coordinator",
   "a split is asked to skip",
   "a schema that refuses everything",
   "a tombstone is written",

@@ -2,7 +2,6 @@
 import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import type { Invocations } from "./invocations.ts";
 import type { Process } from "./process.ts";
-import { FUNCTION } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import type { SimulatedMapping } from "./simulated-mapping.ts";
 import { numberAt, type SimulatedSplit } from "./simulated-source.ts";
@@ -83,6 +82,11 @@ export class Deliveries implements Part {
     }
   }
 
+  /** The function's new name goes on from where the mappings were; what the old one still answers moves them no more. */
+  moveTo(): void {
+    for (const delivery of this.#all) delivery.busy = undefined;
+  }
+
   /** One that was off may begin at an older point than it had come to. */
   #startAgain(): void {
     if (this.#scene.setup.deployment?.startsOver !== true) return;
@@ -106,7 +110,7 @@ export class Deliveries implements Part {
   #deliver(delivery: Delivery): boolean {
     const { split, mapping, busy } = delivery;
     if (busy !== undefined && !busy.dead && !busy.stalled) return false;
-    if (this.#isOff(mapping)) return false;
+    if (this.#isOff(mapping) || this.#scene.isRenaming) return false;
     if (!this.#mayBegin(delivery)) return false;
     const from = Math.max(delivery.cursor, split.expired) + 1;
     if (from > split.arrived) {
@@ -176,7 +180,7 @@ export class Deliveries implements Part {
     this.#invocations.start(
       "P",
       async (process) => {
-        const { reader } = this.#invocations.resources(process).sourceOf(FUNCTION);
+        const { reader } = this.#invocations.resources(process).sourceOf(process.functionName);
         const request = {
           split: REDRIVE_SPLIT,
           after: position,

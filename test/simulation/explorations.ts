@@ -27,6 +27,7 @@ const SMALL: Setup = {
   clears: false,
   checkpoints: 0,
   restores: 0,
+  renames: false,
   holds: 0,
   alterations: 0,
   statePageItems: 2,

@@ -14,6 +14,7 @@ import { Invocations } from "./invocations.ts";
 import { Judge } from "./judge.ts";
 import { Letters } from "./letters.ts";
 import { FUNCTION } from "./recording-function.ts";
+import { Renames } from "./renames.ts";
 import { Restores } from "./restores.ts";
 import { Scene, type SceneOptions } from "./scene.ts";
 import type { Call } from "./scheduler.ts";
@@ -66,9 +67,12 @@ export class History {
     this.#restores = new Restores(scene, this.#invocations, this.#coordinators);
     this.#surroundings = new Surroundings(scene, this.#invocations);
     const letters = new Letters(scene, this.#invocations);
+    const renames = new Renames(scene, {
+      ...{ invocations: this.#invocations, deliveries: this.#deliveries, coordinators: this.#coordinators },
+    });
     const skips = new Skips(scene, this.#invocations);
     // Another kind of things that happen is one more part; `turn.ts` says what else it takes.
-    const parts: readonly Part[] = [this.#coordinators, this.#restores, this.#surroundings, letters, skips];
+    const parts: readonly Part[] = [this.#coordinators, this.#restores, renames, this.#surroundings, letters, skips];
     const [first, ...turns] = [this.#deliveries, ...parts].flatMap((part) => part.turns ?? []);
     if (first === undefined) throw new Error("A history of no turns cannot be played.");
     this.#turns = new Turns(scene, { turns: [first, ...turns], script: (action) => this.#act(action) });

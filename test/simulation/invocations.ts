@@ -12,7 +12,7 @@ import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import type { Compression } from "../../shared/storage/compression.ts";
 import { Process } from "./process.ts";
-import { FUNCTION, recordingFunction, type UserCode, withBrokenSchema } from "./recording-function.ts";
+import { FUNCTION, type FunctionName, NEW_NAME, recordingFunction, type UserCode, withBrokenSchema } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import type { Method } from "./scheduler.ts";
 import { MINUTE_MS } from "./setup.ts";
@@ -42,32 +42,51 @@ export const REFUSES_ALL = "refuses all";
 
 const SLEEP: Method = { store: "clock", name: "sleep", writes: false, spell: (ms: number) => `${ms}` };
 
+/** The function under one of its names. */
+interface Code {
+  /** By state version, the older one first. */
+  readonly broken: readonly FunctionDefinition<never, never>[];
+  readonly sound: readonly FunctionDefinition<never, never>[];
+  readonly caches: readonly StateCache[];
+  readonly app: AppDescription;
+}
+
 export class Invocations {
   readonly #scene: Scene;
-  /** By state version, the older one first. An invocation keeps the code that it began with, a zombie forever. */
-  readonly #broken: readonly FunctionDefinition<never, never>[];
-  readonly #sound: readonly FunctionDefinition<never, never>[];
-  readonly #caches: StateCache[] = [new StateCache(), new StateCache()];
-  readonly #app: AppDescription;
+  /** An invocation keeps the code that it began with, a zombie forever. */
+  readonly #codes: ReadonlyMap<FunctionName, Code>;
   #tokens = 0;
   #names = 0;
 
   /** @param stateBytes - what each key's state has at least */
   constructor(scene: Scene, stateBytes: number) {
     this.#scene = scene;
-    const { mode, retained, triesMax, maxConsecutiveDeadLetters, versions } = scene.setup;
+    const names: FunctionName[] = scene.setup.renames ? [FUNCTION, NEW_NAME] : [FUNCTION];
+    this.#codes = new Map(names.map((name) => [name, this.#codeOf(name, stateBytes)]));
+  }
+
+  #codeOf(name: FunctionName, stateBytes: number): Code {
+    const { mode, retained, triesMax, maxConsecutiveDeadLetters, versions } = this.#scene.setup;
     const inEachVersion = (act: UserCode["act"]) =>
       (versions ? ([1, 2] as const) : ([1] as const)).map(
-        (version) => recordingFunction({ act }, version, stateBytes) as never,
+        (version) => recordingFunction({ act }, { name, version, stateBytes }) as never,
       );
-    this.#broken = inEachVersion((id, ids) => this.#misbehave(id, ids));
-    this.#sound = inEachVersion(() => {});
-    this.#app = {
-      name: "simulated",
-      functions: [{ name: FUNCTION, source: "events", stateVersion: versions ? 2 : 1 }],
-      checkpointing: { mode, timeoutMs: 10 * MINUTE_MS, retained },
-      deadLetters: { triesMax, maxConsecutiveDeadLetters },
+    const formerly = name === FUNCTION ? {} : { previousName: FUNCTION };
+    return {
+      broken: inEachVersion((id, ids) => this.#misbehave(id, ids)),
+      sound: inEachVersion(() => {}),
+      caches: [new StateCache(), new StateCache()],
+      app: {
+        name: "simulated",
+        functions: [{ name, ...formerly, source: "events", stateVersion: versions ? 2 : 1 }],
+        checkpointing: { mode, timeoutMs: 10 * MINUTE_MS, retained },
+        deadLetters: { triesMax, maxConsecutiveDeadLetters },
+      },
     };
+  }
+
+  #codeFor({ functionName }: Process): Code {
+    return this.#codes.get(functionName) as Code;
   }
 
   /** How many there have been. */
@@ -78,7 +97,7 @@ export class Invocations {
   /** A process that somebody else runs. @param kind - a letter for its name: what it does */
   add(kind: string): Process {
     this.#names += 1;
-    const process = new Process(`${kind}${this.#names}`, this.#scene.nowMs);
+    const process = new Process(`${kind}${this.#names}`, this.#scene.nowMs, this.#scene.functionName);
     this.#scene.processes.push(process);
     return process;
   }
@@ -156,7 +175,8 @@ export class Invocations {
   engine(process: Process): BatchEngine {
     const older = this.#scene.setup.versions && !this.#scene.repaired && this.#scene.choices.chance(0.4);
     const refuses = this.#scene.setup.brokenSchemas && !this.#scene.repaired && this.#scene.choices.chance(0.4);
-    const definitions = this.#scene.repaired ? this.#sound : this.#broken;
+    const { broken, sound, caches } = this.#codeFor(process);
+    const definitions = this.#scene.repaired ? sound : broken;
     const taking = definitions[older ? 0 : definitions.length - 1] as FunctionDefinition<never, never>;
     const definition = refuses ? withBrokenSchema(taking) : taking;
     if (older) this.#scene.coverage.hit("older code beside newer");
@@ -167,12 +187,10 @@ export class Invocations {
     return {
       resources,
       definition: definition as never,
-      source: resources.sourceOf(FUNCTION),
+      source: resources.sourceOf(process.functionName),
       ...(this.#scene.setup.splits.some(({ more }) => more !== undefined) ? { decoding: SEVERAL } : {}),
       ...(retentionMs === undefined ? {} : { retentionMs }),
-      ...(this.#scene.setup.caches && !older
-        ? { cache: this.#caches[this.#scene.choices.below(2)] as StateCache }
-        : {}),
+      ...(this.#scene.setup.caches && !older ? { cache: caches[this.#scene.choices.below(2)] as StateCache } : {}),
     };
   }
 
@@ -183,7 +201,7 @@ export class Invocations {
     const source = this.#sourceOf(process, stores.storage);
     const { partItemsMax } = this.#scene.setup;
     return {
-      app: this.#app,
+      app: this.#codeFor(process).app,
       ...stores,
       sourceOf: () => source,
       ...{ clock, randomness },
@@ -209,7 +227,10 @@ export class Invocations {
     const own = this.#scene.source.open(process, this.#scene.scheduler);
     if (this.#scene.setup.redrives === 0) return own;
     const clock = { now: () => this.#scene.nowMs, sleep: (ms: number) => this.#sleep(process, ms) };
-    return withRedrive(own, openRedriveSource({ storage, functionName: FUNCTION, original: own.events, clock }));
+    return withRedrive(
+      own,
+      openRedriveSource({ storage, functionName: process.functionName, original: own.events, clock }),
+    );
   }
 
   /** Whoever sleeps until a time has slept when its turn comes: time goes on with it. */

@@ -12,7 +12,7 @@ import { flawOfFold, holeAt, type Reached } from "./fold-oracle.ts";
 import { REFUSES_ALL } from "./invocations.ts";
 import type { Addressed } from "./monitor.ts";
 import type { Process } from "./process.ts";
-import { FUNCTION, idsIn } from "./recording-function.ts";
+import { idsIn } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import { at, eventsOf, numberAt, type SimulatedEvent, type SimulatedSplit } from "./simulated-source.ts";
 import { promise } from "./violation.ts";
@@ -77,13 +77,13 @@ export class Judge {
   }
 
   async #reachedBy(split: string, item: Split): Promise<Reached> {
-    const holes = await allHoles(this.#scene.stores.truth.control, { function: FUNCTION, split }, item);
+    const holes = await allHoles(this.#scene.stores.truth.control, { function: this.#scene.functionName, split }, item);
     return { position: item.position, holes, maybeTo: item.attemptedTo };
   }
 
   async #liveLogs(generation: number): Promise<Map<string, readonly string[]>> {
     const logs = new Map<string, readonly string[]>();
-    const scope = { function: FUNCTION, generation };
+    const scope = { function: this.#scene.functionName, generation };
     for await (const { items } of this.#scene.stores.truth.state.scan(scope, { index: 0, count: 1 })) {
       for (const { key, state } of items) if (state !== ABSENT) logs.set(key, idsIn(state.value));
     }
@@ -95,6 +95,7 @@ export class Judge {
     if (this.#unread.length === 0) return;
     for (const [n, manifest] of this.#unread.splice(0)) {
       const logs = new Map<string, readonly string[]>();
+      this.#countParts(manifest);
       for (const { name, items } of manifest.files ?? []) {
         const body = this.#scene.monitor.parts.get(`chk-${String(n).padStart(10, "0")}/${name}`);
         promise(body !== undefined, () => `the manifest of checkpoint ${n} stands, and its part ${name} is not there`);
@@ -107,11 +108,8 @@ export class Judge {
         }
       }
       const reached = new Map<string, Reached>();
-      for (const { name, splits, keys } of manifest.functions ?? []) {
-        promise(
-          name !== FUNCTION || keys === logs.size,
-          () => `checkpoint ${n} has ${logs.size} keys, and says ${keys}`,
-        );
+      for (const { splits, keys } of manifest.functions ?? []) {
+        promise(keys === logs.size, () => `checkpoint ${n} has ${logs.size} keys, and says ${keys}`);
         for (const { split, position, holes } of splits) {
           if (split !== REDRIVE_SPLIT) reached.set(split, { position, holes });
         }
@@ -119,6 +117,12 @@ export class Judge {
       if (manifest.mode === "at-least-once") this.#scene.coverage.hit("a checkpoint in at-least-once mode");
       this.#expectFold(reached, logs, `checkpoint ${n}`);
     }
+  }
+
+  /** A part's name begins with its function and slice. */
+  #countParts({ files = [] }: Addressed): void {
+    const slices = files.map(({ name }) => /^.+?-\d+-/.exec(name)?.[0] ?? name);
+    if (new Set(slices).size < slices.length) this.#scene.coverage.hit("a slice of several parts");
   }
 
   #expectFold(reached: Map<string, Reached>, logs: ReadonlyMap<string, readonly string[]>, what: string): void {

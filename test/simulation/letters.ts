@@ -9,7 +9,7 @@ import { numberAt } from "./simulated-source.ts";
 import type { Part, Turn } from "./turn.ts";
 
 export class Letters implements Part {
-  readonly turns: readonly Turn[] = [{ weight: 1, begin: () => this.#putBack() }];
+  readonly turns: readonly Turn[];
   readonly #scene: Scene;
   readonly #invocations: Invocations;
   #redrivesLeft: number;
@@ -18,6 +18,16 @@ export class Letters implements Part {
     this.#scene = scene;
     this.#invocations = invocations;
     this.#redrivesLeft = scene.setup.redrives;
+    const { monitor, setup } = scene;
+    const begin = () => this.#putBack();
+    this.turns = [
+      { weight: 1, begin },
+      {
+        weight: setup.redrives > 0 ? 1 : 0,
+        begin,
+        reaction: () => (this.#redrivesLeft > 0 && monitor.letters.size > 0 ? 0.1 : 0),
+      },
+    ];
   }
 
   /** @returns whether there was one to be put back */

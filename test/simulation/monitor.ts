@@ -45,7 +45,8 @@ const PART = /^chk-(\d{10})\/(?!manifest\.json$)(.+)$/;
 
 export class Monitor implements Watcher {
   known: Control | undefined;
-  readonly splits = new Map<string, Split>();
+  /** Function -> split -> its item. */
+  readonly #splits = new Map<string, Map<string, Split>>();
   readonly addressed = new Map<number, Addressed>();
   readonly parts = new Map<string, Uint8Array>();
   /** Events that have become dead letters. */
@@ -57,7 +58,7 @@ export class Monitor implements Watcher {
   /** Told of a manifest as soon as it stands. */
   committed: (n: number, manifest: Addressed) => void = () => {};
   /** Told of a split item as soon as it is written. */
-  readonly onSplit: ((name: string, split: Split, before: Split | undefined) => void)[] = [];
+  readonly onSplit: ((name: string, split: Split, before: Split | undefined, functionName: string) => void)[] = [];
   /** Told of control as soon as it is written. */
   readonly onControl: ((now: Control, before: Control | undefined) => void)[] = [];
   /** Generations whose load has met a part that was altered. */
@@ -66,15 +67,33 @@ export class Monitor implements Watcher {
   readonly #requests = new Set<string>();
   readonly #coverage: Coverage;
 
-  constructor(coverage: Coverage) {
+  readonly #liveFunction: () => string;
+
+  /** @param liveFunction - what the function is called */
+  constructor(coverage: Coverage, liveFunction: () => string) {
     this.#coverage = coverage;
+    this.#liveFunction = liveFunction;
+  }
+
+  /** The splits of the function as it is called now. */
+  get splits(): ReadonlyMap<string, Split> {
+    return this.#splitsOf(this.#liveFunction());
+  }
+
+  #splitsOf(functionName: string): Map<string, Split> {
+    let splits = this.#splits.get(functionName);
+    if (splits === undefined) {
+      splits = new Map();
+      this.#splits.set(functionName, splits);
+    }
+    return splits;
   }
 
   control(key: ItemKey, write: ConditionalWrite, answer: UpdateAnswer): void {
     this.#coverage.step(controlStepOf(key, write), answer.applied);
     if (!answer.applied) return;
     if (key.partition === "CONTROL") this.#controlWritten(answer.after as unknown as Control);
-    else if (key.partition.startsWith("SPLIT#")) this.#splitWritten(key.sort, answer.after as unknown as Split);
+    else if (key.partition.startsWith("SPLIT#")) this.#splitWritten(key, answer.after as unknown as Split);
     else if (key.sort === "#damaged") this.damaged.add(Number(key.partition.slice("LOAD#".length)));
   }
 
@@ -120,11 +139,13 @@ export class Monitor implements Watcher {
     });
   }
 
-  #splitWritten(name: string, now: Split): void {
+  #splitWritten({ partition, sort: name }: ItemKey, now: Split): void {
     if (now.epoch === undefined) return;
-    const before = this.splits.get(name);
-    this.splits.set(name, now);
-    for (const told of this.onSplit) told(name, now, before);
+    const functionName = partition.slice("SPLIT#".length);
+    const items = this.#splitsOf(functionName);
+    const before = items.get(name);
+    items.set(name, now);
+    for (const told of this.onSplit) told(name, now, before, functionName);
     const epoch = this.known?.epoch ?? 0;
     promise(now.epoch <= now.pendingEpoch && now.pendingEpoch <= epoch, () => {
       return `split ${name} is in epoch ${now.epoch}, asked for ${now.pendingEpoch}, and control in ${epoch}`;

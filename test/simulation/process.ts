@@ -1,9 +1,13 @@
+import type { FunctionName } from "./recording-function.ts";
+
 /**
  * One invocation, as the stores see it. What it sends can be lost with it, or arrive long after it.
  */
 export class Process {
   readonly name: string;
   readonly startedAtMs: number;
+  /** What the function is called in the code that it began with. */
+  readonly functionName: FunctionName;
   /** Nothing that it sends from here on reaches a store, and nothing reaches it. */
   dead = false;
   /** It sleeps for as long as it may be: a zombie. */
@@ -17,8 +21,9 @@ export class Process {
   /** Tokens it has drawn. */
   tokens = 0;
 
-  constructor(name: string, startedAtMs: number) {
+  constructor(name: string, startedAtMs: number, functionName: FunctionName) {
     this.name = name;
+    this.functionName = functionName;
     this.startedAtMs = startedAtMs;
   }
 }

@@ -5,6 +5,9 @@ import type { JsonValue } from "../../shared/json/json-value.ts";
 import type { SimulatedEvent } from "./simulated-source.ts";
 
 export const FUNCTION = "log";
+/** What it is called once it was renamed. */
+export const NEW_NAME = "book";
+export type FunctionName = typeof FUNCTION | typeof NEW_NAME;
 
 /**
  * Version 1 is the ids with blanks between; version 2 counts them as well, by a BigInt, beside a double of digits that a
@@ -54,15 +57,20 @@ export const withBrokenSchema = <Definition extends object>(definition: Definiti
 /** Stands behind the first id of a large state, and is no part of it. */
 const FILLER = "~";
 
-/** @param stateBytes - at least so many bytes has a state from its first event on */
+export interface RecordingOptions {
+  readonly name: FunctionName;
+  readonly version: 1 | 2;
+  /** At least so many bytes has a state from its first event on. */
+  readonly stateBytes: number;
+}
+
 export function recordingFunction(
   code: UserCode,
-  version: 1 | 2,
-  stateBytes = 0,
+  { name, version, stateBytes }: RecordingOptions,
 ): FunctionDefinition<SimulatedEvent, State> {
   const initial: State = version === 1 ? "" : counted("");
   return defineFunction({
-    name: FUNCTION,
+    name,
     event: schema,
     key: (event) => event.key as string,
     state: {

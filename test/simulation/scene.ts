@@ -3,6 +3,7 @@ import type { Choices } from "./choices.ts";
 import type { Coverage } from "./coverage.ts";
 import { Monitor } from "./monitor.ts";
 import type { Process } from "./process.ts";
+import { FUNCTION, type FunctionName } from "./recording-function.ts";
 import { Scheduler } from "./scheduler.ts";
 import { drawSetup, type Setup } from "./setup.ts";
 import { SimulatedSource } from "./simulated-source.ts";
@@ -40,6 +41,8 @@ export class Scene {
   readonly source: SimulatedSource;
   readonly processes: Process[] = [];
   nowMs = START_MS;
+  /** What the function is called in the code that is deployed: invocations begin with it. */
+  functionName: FunctionName = FUNCTION;
   /** No fault comes any more. */
   faultless = false;
   /** Invocations that begin from here on run code that does not misbehave. */
@@ -60,12 +63,15 @@ export class Scene {
     this.setup = options.setup ?? drawSetup(choices);
     tell?.(JSON.stringify(this.setup, (_, value) => (value instanceof Set ? [...value] : value)));
     this.scheduler = new Scheduler({ choices, coverage, settle, tell });
-    this.monitor = new Monitor(coverage);
+    this.monitor = new Monitor(coverage, () => this.functionName);
     const open = options.open ?? ((surroundings) => new PortStores(surroundings));
     const { statePageItems } = this.setup;
     this.stores = open({ scheduler: this.scheduler, watcher: this.monitor, choices, coverage, statePageItems });
     this.source = new SimulatedSource(this.setup, this.nowMs);
   }
+
+  /** The code has another name for the function, and no restore is recorded that takes over what the old one had. */
+  isRenaming = false;
 
   /** Nothing waits that may go on. */
   get isIdle(): boolean {

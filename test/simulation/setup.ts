@@ -81,6 +81,8 @@ export interface Setup {
   readonly restores: number;
   /** How many restores are to be held somewhere. */
   readonly holds: number;
+  /** The function is renamed, and a restore takes over what it had under its old name. */
+  readonly renames: boolean;
   /** How many parts are altered where they lie, while a restore reads them. */
   readonly alterations: number;
   /** Items that a page of a scan has at the most. */
@@ -211,6 +213,8 @@ export function drawSetup(choices: Choices): Setup {
   const faults: Fault[] = faulty ? FAULTS.filter(() => sometimes(0.5)) : [];
   const restores = batchesOnly ? 0 : large ? one(0, 0, 0, 1, 1, 2) : one(0, 1);
   const deployment = !batchesOnly && sometimes(0.25) ? drawDeployment(choices) : undefined;
+  // What the old name's letters and forgotten records come to is nobody's question here.
+  const renames = restores > 0 && deployment === undefined && redrives + skips === 0 && !expiry && sometimes(0.2);
   // A mapping's debts are forgotten after twenty minutes.
   const halfHours = deployment !== undefined && sometimes(0.3) ? [30 * MINUTE_MS] : [];
   return {
@@ -238,7 +242,8 @@ export function drawSetup(choices: Choices): Setup {
     clears,
     checkpoints: batchesOnly ? 0 : forgets ? 3 : one(1, 1, 2, 3),
     restores: deployment !== undefined && restores > 0 ? restores + choices.below(3) : restores,
-    holds: restores > 0 && sometimes(0.25) ? 1 : 0,
+    renames,
+    holds: restores > 0 && !renames && sometimes(0.25) ? 1 : 0,
     alterations: deployment !== undefined && restores > 0 && sometimes(0.15) ? 1 : 0,
     statePageItems: one(2, 1),
     ...(sometimes(0.3) ? { partItemsMax: 1 } : {}),

@@ -61,6 +61,7 @@ export class SimulatedMapping {
 
   /** At a history's end. @throws Violation */
   judge(): void {
+    if (this.#offByHand) this.#scene.coverage.hit("a mapping that was off by hand");
     promise(this.isOn !== this.#offByHand, () => {
       return this.isOn
         ? "the mapping was off before anything began, and somebody has enabled it"
