@@ -56,7 +56,9 @@ export function flawOfFold(
   }
   for (const [key, ofSplits] of due) {
     const log = logs.get(key) ?? [];
-    const flaw = rules.repeats ? flawWithRepeats(log, ofSplits) : flawOfKey(log, ofSplits, rules.redriven);
+    const flaw = rules.repeats
+      ? flawWithRepeats(log, ofSplits, rules.redriven)
+      : flawOfKey(log, ofSplits, rules.redriven);
     if (flaw !== undefined) return `key ${key} holds [${log.join(" ")}]: ${flaw}`;
   }
   return undefined;
@@ -157,8 +159,13 @@ function matchesFromSomewhere(events: readonly Due[], log: readonly string[]): b
   return false;
 }
 
-function flawWithRepeats(log: readonly string[], due: ReadonlyMap<string, readonly Due[]>): string | undefined {
-  // What a clear leaves depends on what was folded again after it.
+function flawWithRepeats(
+  log: readonly string[],
+  due: ReadonlyMap<string, readonly Due[]>,
+  redriven: ReadonlySet<string>,
+): string | undefined {
+  // What a clear leaves depends on what was folded again after it; one that was put back comes at any time.
+  if ([...redriven].some((id) => due.has(splitOf(id)))) return undefined;
   if ([...due.values()].some((events) => events.some(({ clear }) => clear))) return undefined;
   for (const events of due.values()) {
     for (const { id, may } of events) if (!may && !log.includes(id)) return `${id} is missing`;

@@ -4,6 +4,7 @@
  */
 import type { Control, RestorePlan } from "../../shared/control/control.ts";
 import type { Split } from "../../shared/control/split.ts";
+import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import type { Scene } from "./scene.ts";
 import { at, numberAt, type SimulatedSplit } from "./simulated-source.ts";
 import { promise } from "./violation.ts";
@@ -26,6 +27,8 @@ export class HoldJudge {
     if (known?.phase !== "REPLAYING" || plan?.hold === undefined || plan.wentOnAtMs !== undefined) return;
     if (plan.target !== gen) return;
     promise(phase === "REPLAYING", () => `split ${name} runs, and its restore is to be held`);
+    // When a letter was put back is no record's arrival.
+    if (name === REDRIVE_SPLIT) return;
     const last = this.#lastOf(plan, name, until) ?? "";
     promise(position <= last || position === this.#flipped.get(name), () => {
       return `split ${name} was replayed to ${position}, and is to be held at ${last || "its beginning"}`;
