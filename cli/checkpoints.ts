@@ -28,6 +28,7 @@ async function checkpoints(options: CommonOptions): Promise<undefined> {
   try {
     const lines: CheckpointLine[] = [];
     for await (const line of listHomeCheckpoints(app)) lines.push(line);
+    noteReplaced(lines);
     if (options.json === true)
       printJson({ app: app.settings.app.name, storage: app.settings.storageUrl, checkpoints: lines });
     else if (lines.length === 0) print(`No checkpoints in ${app.settings.storageUrl} yet.`);
@@ -35,6 +36,19 @@ async function checkpoints(options: CommonOptions): Promise<undefined> {
   } finally {
     await app.close();
   }
+}
+
+/** The newest of a name has it. */
+function noteReplaced(lines: CheckpointLine[]): void {
+  const newest = new Map(lines.map(({ savepoint, checkpoint }) => [savepoint, checkpoint]));
+  for (const [index, line] of lines.entries()) {
+    const has = newest.get(line.savepoint) ?? line.checkpoint;
+    if (line.savepoint !== undefined && has !== line.checkpoint) lines[index] = { ...line, replacedBy: has };
+  }
+}
+
+function savepointInWords({ savepoint, replacedBy }: CheckpointLine): string {
+  return replacedBy === undefined ? `savepoint ${savepoint}` : `was savepoint ${savepoint}, replaced by ${replacedBy}`;
 }
 
 function inWords(lines: readonly CheckpointLine[]): string {
@@ -45,7 +59,7 @@ function inWords(lines: readonly CheckpointLine[]): string {
     style: { head: [], border: [] },
   });
   for (const line of lines) {
-    const status = line.savepoint === undefined ? line.status : `${line.status} (savepoint ${line.savepoint})`;
+    const status = line.savepoint === undefined ? line.status : `${line.status} (${savepointInWords(line)})`;
     const positions = (line.functions ?? []).flatMap(({ name, splits }) =>
       splits.map(({ split, position }) => visibleLine(`${name} ${split}: ${position === "" ? "beginning" : position}`)),
     );

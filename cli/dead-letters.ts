@@ -8,7 +8,7 @@ import { putBackLetters } from "../shared/dead-letter/put-back.ts";
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { jsonText } from "../shared/json/json-text.ts";
-import { type CommonOptions, conclude, print, printJson, withCommonOptions } from "./command-line.ts";
+import { type CommonOptions, conclude, print, printJson, refuseEmpty, withCommonOptions } from "./command-line.ts";
 import { parseCount } from "./duration.ts";
 import { visibleMembers } from "./visible-text.ts";
 
@@ -106,6 +106,8 @@ async function redrive(name: string, { home, json, split, position, all }: Redri
   if (position !== undefined && split === undefined) {
     throw new TidemarkError("fix-configuration", "--position needs --split: a position is one of a split's.");
   }
+  refuseEmpty("--split", split, "a split's name: `tidemark dead-letters list` has them");
+  refuseEmpty("--position", position, "a position: `tidemark dead-letters list` has them");
   const app = openHomeApp(home);
   try {
     const choice = {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** `tidemark`: parses the command line and sets the exit code; each command is a file of its own. */
 import { CommanderError } from "commander";
-import { EXIT_USAGE, exitCodeOf, reportError } from "./command-line.ts";
+import { EXIT_FAILED, exitCodeOf, isJsonAsked, reportError, reportUsage } from "./command-line.ts";
 import { createProgram } from "./program.ts";
 
 // Which Node runs is the user's choice; the AWS SDK's advice on it is no result of a command.
@@ -13,14 +13,19 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Thrown where nobody waits: a defect, which is said in the same form as any error.
+process.on("uncaughtException", (thrown) => {
+  reportError(thrown, { json: isJsonAsked() });
+  process.exit(EXIT_FAILED);
+});
+
 try {
   await createProgram().parseAsync();
 } catch (thrown) {
   if (thrown instanceof CommanderError) {
-    // Commander has printed it already; asked-for help and version end with 0.
-    process.exitCode = thrown.exitCode === 0 ? 0 : EXIT_USAGE;
+    process.exitCode = reportUsage(thrown, isJsonAsked());
   } else {
-    reportError(thrown, {});
+    reportError(thrown, { json: isJsonAsked() });
     process.exitCode = exitCodeOf(thrown);
   }
 }

@@ -3,6 +3,7 @@ import { SingleBar } from "cli-progress";
 import type { Command } from "commander";
 import { openHomeApp } from "../local/open-home-app.ts";
 import { type RestoreEnd, restoreHome, statusOfHome } from "../local/steer-home.ts";
+import { CHECKPOINT_NUMBER_MAX } from "../shared/app/limits.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { parseRestorePayload } from "../shared/lambda/restore-payload.ts";
 import type { RestoreChoice } from "../shared/restore/restore.ts";
@@ -15,10 +16,11 @@ import {
   note,
   print,
   printJson,
+  refuseEmpty,
   withCommonOptions,
 } from "./command-line.ts";
 import { type DeployedEnd, restoreDeployed, restoreFunction } from "./deployed-restore.ts";
-import { formatDuration, parseCount, parseTime } from "./duration.ts";
+import { countUpTo, formatDuration, parseTime } from "./duration.ts";
 
 interface RestoreOptions extends CommonOptions {
   readonly checkpoint?: number;
@@ -50,7 +52,11 @@ export function addRestore(program: Command): void {
     .command("restore")
     .description("Restores a checkpoint and replays the sources from its positions.");
   withCommonOptions(command)
-    .option("--checkpoint <n>", "the checkpoint's number (default: the latest of the live lineage)", parseCount)
+    .option(
+      "--checkpoint <n>",
+      "the checkpoint's number (default: the latest of the live lineage)",
+      countUpTo(CHECKPOINT_NUMBER_MAX),
+    )
     .option("--before <time>", "the latest that completed before this time (ISO 8601)", parseTime)
     .option("--savepoint <name>", "the savepoint of that name")
     .option("--dry-run", "check everything and change nothing")
@@ -64,6 +70,8 @@ export function addRestore(program: Command): void {
 }
 
 async function restore(options: RestoreOptions): Promise<Ending> {
+  refuseEmpty("--savepoint", options.savepoint, "a savepoint's name: `tidemark checkpoints` lists them");
+  refuseEmpty("--function", options.function, "the name or ARN of the restore function");
   const choice = choiceOf(options);
   if (options.function !== undefined) return restoreByFunction(options, options.function, choice);
   if (options.until !== undefined || options.goOn === true) {

@@ -22,7 +22,8 @@ const OVER_THE_BAR = "\r\x1b[2K\x1b[?7h";
 /** Where the bar draws itself again, and goes back to when it ends. */
 const BELOW_THE_LINE = "\x1b[?7l\x1b7";
 
-export function runProgress(): RunProgress {
+/** @param options.waits what is stuck does not end the run, and that is said */
+export function runProgress({ waits }: { readonly waits: boolean }): RunProgress {
   const terminal = process.stderr.isTTY === true;
   const bar = terminal
     ? new SingleBar({
@@ -60,6 +61,22 @@ export function runProgress(): RunProgress {
     }
   };
 
+  /** What is tried again and again says the same again and again. */
+  const lastSaid = new Map<string, string>();
+  const isSaid = (event: EngineEvent, line: string): boolean => {
+    if (event.type === "split-stuck" && !waits) return true;
+    // A split that has stopped says why once; its batch goes on failing.
+    if (event.type === "record-failed") return event.tries === 0;
+    if (event.type === "delivery-failed") {
+      return lastSaid.has(JSON.stringify(["split-stopped", event.function, event.split]));
+    }
+    const about = aboutOf(event);
+    if (about === undefined) return false;
+    const before = lastSaid.get(about);
+    lastSaid.set(about, line);
+    return before === line;
+  };
+
   const stop = (): void => {
     clearInterval(timer);
     timer = undefined;
@@ -71,7 +88,7 @@ export function runProgress(): RunProgress {
   return {
     observe(event) {
       const line = inWords(visibleMembers(event));
-      if (line === undefined) return;
+      if (line === undefined || isSaid(event, line)) return;
       if (drawn) process.stderr.write(`${OVER_THE_BAR}${line}\n${BELOW_THE_LINE}`);
       else note(line);
     },
@@ -101,6 +118,14 @@ export function runProgress(): RunProgress {
   };
 }
 
+/** What is said again and again of the same thing; undefined: it is said each time. */
+function aboutOf(event: EngineEvent): string | undefined {
+  if (event.type === "source-failed" || event.type === "split-stopped") {
+    return JSON.stringify([event.type, event.function, event.split]);
+  }
+  return event.type === "worker-ended" && event.pid === 0 ? event.type : undefined;
+}
+
 /** One line for what a person wants to know; undefined for the rest. */
 export function inWords(event: EngineEvent): string | undefined {
   switch (event.type) {
@@ -125,9 +150,25 @@ export function inWords(event: EngineEvent): string | undefined {
     case "worker-ended":
       return event.expected
         ? undefined
-        : `A worker (pid ${event.pid}) ended with ${event.how}; another takes its place.`;
+        : event.pid === 0
+          ? `A worker cannot be started, and is tried again: ${event.how}`
+          : `A worker (pid ${event.pid}) ended with ${event.how}; another takes its place.`;
+    case "split-stuck": {
+      const what = event.split === undefined ? "The source" : `Split ${event.split}`;
+      return `${what} of ${event.function} does not go on by itself. The run waits for it (--keep-running), and tries it from time to time.`;
+    }
+    case "dynamodb-ended":
+      return event.pid === 0
+        ? `The DynamoDB of this home cannot be started again yet: ${event.how}`
+        : `The DynamoDB of this home (pid ${event.pid}) ended with ${event.how}; it is started again.`;
+    case "dynamodb-started":
+      return `The DynamoDB of this home answers again (pid ${event.pid}).`;
+    case "home-closed":
+      return `The home ${event.folder} was open to other users (mode ${event.mode}): it is closed now (700), with all that is in it.`;
     case "source-failed":
-      return `The source of ${event.function} failed: ${event.error}`;
+      return event.split === undefined
+        ? `The source of ${event.function} failed: ${event.error}`
+        : `Split ${event.split} of ${event.function} cannot be read: ${event.error}`;
     case "unfinished-record":
       return event.text;
     case "left-out":

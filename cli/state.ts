@@ -5,6 +5,8 @@ import { type HomeApp, openHomeApp } from "../local/open-home-app.ts";
 import { type KeyState, readState, readStatePage, type StatePage } from "../local/read-states.ts";
 import { askRun } from "../local/run-control.ts";
 import { functionNamed } from "../shared/app/app-description.ts";
+import { TidemarkError } from "../shared/errors.ts";
+import { KEY_BYTES_MAX } from "../shared/function/check-key.ts";
 import { jsonText } from "../shared/json/json-text.ts";
 import {
   type CommonOptions,
@@ -44,6 +46,7 @@ async function get(name: string, key: string | undefined, options: CommonOptions
   const app = openHomeApp(options.home);
   try {
     functionNamed(app.settings.app, name);
+    checkGivenKey(key);
     if (key === undefined) {
       await printAll(app, name);
       return { exitCode: 0 };
@@ -60,6 +63,17 @@ async function get(name: string, key: string | undefined, options: CommonOptions
   } finally {
     await app.close();
   }
+}
+
+/** @throws TidemarkError `fix-configuration` for a key that no state can have */
+function checkGivenKey(key: string | undefined): void {
+  const bytes = key === undefined ? 1 : Buffer.byteLength(key);
+  if (bytes >= 1 && bytes <= KEY_BYTES_MAX) return;
+  const given = bytes === 0 ? "The key is empty" : `The key has ${bytes} bytes`;
+  throw new TidemarkError(
+    "fix-configuration",
+    `${given}; a key has 1 to ${KEY_BYTES_MAX} bytes of UTF-8. Give one, or leave it out for all keys.`,
+  );
 }
 
 async function stateOf(app: HomeApp, name: string, key: string): Promise<KeyState | undefined> {

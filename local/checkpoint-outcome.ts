@@ -1,16 +1,24 @@
+import { type CheckpointRequest, savepointOf } from "../shared/checkpoint/savepoints.ts";
 import type { CheckpointRecord, Control } from "../shared/control/control.ts";
 import { TidemarkError } from "../shared/errors.ts";
+import type { CheckpointStorage } from "../shared/storage/checkpoint-storage.ts";
+
+export interface AskedCheckpoint extends CheckpointRequest {
+  /** The number of the last checkpoint that was begun when it was asked for. */
+  readonly after: number;
+}
 
 /**
- * What became of a checkpoint that somebody asked for and now waits for.
- * @param asked.after the number of the last checkpoint that was begun when it was asked for
+ * What became of a checkpoint that somebody asked for and now waits for. One of a name is that of the request's token; one
+ * without is any that began since.
  * @returns undefined: it is not there yet, or still open
  * @throws TidemarkError `retry` when it was aborted, or a restore keeps it from being taken
  */
-export function checkpointOutcome(
+export async function checkpointOutcome(
+  { app, storage }: { readonly app: { readonly name: string }; readonly storage: CheckpointStorage },
   control: Control | undefined,
-  asked: { readonly after: number; readonly savepoint?: string },
-): CheckpointRecord | undefined {
+  asked: AskedCheckpoint,
+): Promise<CheckpointRecord | undefined> {
   if (control?.phase === "REPLAYING") {
     throw new TidemarkError(
       "retry",
@@ -18,9 +26,11 @@ export function checkpointOutcome(
     );
   }
   const taken = control?.checkpoint;
-  if (taken === undefined || taken.n <= asked.after || taken.open || taken.savepoint !== asked.savepoint) {
-    return undefined;
-  }
+  if (taken === undefined || taken.n <= asked.after) return undefined;
+  const isMine = asked.savepoint === undefined ? taken.savepoint === undefined : taken.token === asked.token;
+  // Another one may have begun since it was completed.
+  if (!isMine) return savepointOf(storage, app.name, asked);
+  if (taken.open) return undefined;
   if (taken.status === "COMPLETED") return taken;
   throw new TidemarkError("retry", `Checkpoint ${taken.n} was aborted: ${taken.reason ?? "no reason was given"}.`);
 }

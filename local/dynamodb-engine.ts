@@ -12,6 +12,7 @@ import { type OpenedResources, openResources } from "../shared/lambda/open-resou
 import type { ReplayAnswer } from "../shared/restore/replay-invoker.ts";
 import { createStateTable } from "../shared/state/dynamodb/state-table.ts";
 import { connectDynamoDB, type DynamoDBConnection } from "./dynamodb/connect-dynamodb.ts";
+import { splitEndpoint } from "./dynamodb/endpoint-url.ts";
 import type { Engine, EngineProgress, StartedOptions } from "./engine.ts";
 import { checkSources, EngineCore } from "./engine-core.ts";
 import type { Deliver } from "./pump/delivery.ts";
@@ -25,10 +26,13 @@ import { homeSettings, workerSettings } from "./worker-settings.ts";
 
 const DISCOVERY_MS = 1_000;
 const COORDINATOR_MS = 200;
+/** The embedded DynamoDB takes some seconds to be started again, on a busy machine. */
+const PATIENCE_MS = 20_000;
 
 export async function startDynamoDBEngine(options: StartedOptions): Promise<Engine> {
   const { dynamodb: asked } = options;
-  const connection = asked === "embedded" ? await connectDynamoDB(options.home_, { own: true }) : undefined;
+  const connection =
+    asked === "embedded" ? await connectDynamoDB(options.home_, { own: true, keepUp: options.observe }) : undefined;
   const surroundings = localSurroundings(connection?.endpoint ?? asked, options.observe);
   const engine = new DynamoDBEngine(options, connection, surroundings);
   try {
@@ -85,6 +89,7 @@ class DynamoDBEngine implements Engine {
       ...(this.options.pauses === undefined ? {} : { pauses: this.options.pauses }),
       discoveryMs: DISCOVERY_MS,
       coordinatorMs: COORDINATOR_MS,
+      patienceMs: PATIENCE_MS,
     });
     this.started.start();
   }
@@ -94,8 +99,8 @@ class DynamoDBEngine implements Engine {
   }
 
   get dynamodb(): NonNullable<Engine["dynamodb"]> {
-    const { dynamodb: endpoint, tables } = this.current;
-    return { endpoint, tables: tables ?? { control: "", state: {} } };
+    const { dynamodb: place, tables = { control: "", state: {} } } = this.current;
+    return { ...(place === "aws" ? {} : splitEndpoint(place)), tables };
   }
 
   async progress(): Promise<EngineProgress> {
@@ -112,6 +117,7 @@ class DynamoDBEngine implements Engine {
   restore: Engine["restore"] = (choice, how) => this.core.restore(choice, how);
   restoreStatus: Engine["restoreStatus"] = () => this.core.restoreStatus();
   skip: Engine["skip"] = (choice) => this.core.skip(choice);
+  settled: Engine["settled"] = () => this.core.settled();
   drained: Engine["drained"] = () => this.core.drained();
   killWorker: Engine["killWorker"] = async (signal = "SIGKILL") => this.pool.kill(signal);
   state: Engine["state"] = (functionName, key) => readState(this.resources, functionName, key);
@@ -141,7 +147,10 @@ class DynamoDBEngine implements Engine {
     return async () => {
       const worker = new Worker("./worker-process", this.options.observe);
       try {
-        const settings = await this.settingsFor(await worker.load(path.resolve(appModule)), appModule);
+        const settings = await this.settingsFor(
+          await worker.load(path.resolve(appModule), this.options.loadMs),
+          appModule,
+        );
         await worker.open(settings);
         this.settings = settings;
         return worker;
@@ -188,7 +197,7 @@ class DynamoDBEngine implements Engine {
     if (!(thrown instanceof TidemarkError) || thrown.kind !== "retry" || !asked.startsWith("http")) return thrown;
     return new TidemarkError(
       "retry",
-      `The DynamoDB at ${asked} cannot be used: ${describeThrown(thrown.cause)}. Start it, or correct the URL (--dynamodb).`,
+      `The DynamoDB at ${splitEndpoint(asked).endpoint} cannot be used: ${describeThrown(thrown.cause)}. Start it, or correct the URL (--dynamodb).`,
       { cause: thrown },
     );
   }

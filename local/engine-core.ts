@@ -3,6 +3,7 @@
  * and the way to the handlers are given to it.
  */
 import type { AppResources } from "../shared/app/app-resources.ts";
+import { type CheckpointRequest, checkSavepointName } from "../shared/checkpoint/savepoints.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
 import { REDRIVE_SPLIT } from "../shared/dead-letter/redrive-letter.ts";
@@ -19,7 +20,7 @@ import { checkpointOutcome } from "./checkpoint-outcome.ts";
 import { describeLeftOut } from "./describe-left-out.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import type { Deliver } from "./pump/delivery.ts";
-import { Pump, type PumpOptions } from "./pump/pump.ts";
+import { Pump, type PumpOptions, type StuckSplit } from "./pump/pump.ts";
 import type { SplitProgress } from "./pump/split-pump.ts";
 
 /** Figures since the engine started, and what control says now. */
@@ -31,6 +32,8 @@ export interface CoreProgress {
   readonly invocations: number;
   readonly splits: readonly SplitProgress[];
   readonly drained: boolean;
+  /** What will not go on by itself. */
+  readonly stuck: readonly StuckSplit[];
   readonly phase: "RUNNING" | "REPLAYING";
   readonly generation: number;
   /** The number of the last checkpoint that was begun; 0: none. */
@@ -46,6 +49,11 @@ export interface CoreOptions extends PumpOptions {
   readonly observe: EngineObserver;
   /** The pause between two invocations of the coordinator, in ms. */
   readonly coordinatorMs: number;
+  /**
+   * How long what is asked for outlasts stores that are out of reach, in ms: they may be started again just then.
+   * @default 0
+   */
+  readonly patienceMs?: number;
 }
 
 /** How long one invocation of the coordinator goes on; the next carries on. */
@@ -53,10 +61,12 @@ const COORDINATOR_DEADLINE_MS = 15_000;
 /** How often a running checkpoint's splits, and a restore's end, are looked at. */
 const POLL_MS = 25;
 const FAILED_PAUSE_MS_MAX = 5_000;
+const PATIENCE_POLL_MS = 200;
 
 /**
  * Looks at every source and its first split once, so that a stream's wrong name, a permission, a package that is
  * missing, or a path that matches nothing is said at once, and not by a run that goes on for ever, or ends as if all were read.
+ * What is wrong with a file alone is left to the pump: it must not keep the others from being read.
  * @throws TidemarkError `fix-configuration`; what may pass by itself is left to the pump
  */
 export async function checkSources(
@@ -66,12 +76,16 @@ export async function checkSources(
   const functions = new Map(app.functions.map(({ source, name }) => [source, name]));
   for (const [source, name] of functions) {
     try {
-      const { reader } = sourceOf(name);
+      const read = sourceOf(name);
+      const { reader } = read;
       let found = false;
       for await (const { split } of reader.splits()) {
         if (split === REDRIVE_SPLIT) continue;
         found = true;
-        await reader.look(split, BEGINNING);
+        await reader.look(split, BEGINNING).catch(async (thrown: unknown) => {
+          // What is kept for ever is a file.
+          if (isMissingPackage(thrown) || (await read.retentionMs()) !== undefined) throw thrown;
+        });
         break;
       }
       const leftOut = reader.leftOut?.();
@@ -87,6 +101,13 @@ function noFiles(source: string, leftOut: LeftOut): TidemarkError {
   return new TidemarkError(
     "fix-configuration",
     `The source ${JSON.stringify(source)} has no file to read: nothing of ${JSON.stringify(leftOut.place)} is JSON lines (also gzipped) or Parquet.${left} Correct the path, or let it be empty (--allow-empty).`,
+  );
+}
+
+/** A package that a kind of file is read with: nothing is wrong with the file. */
+function isMissingPackage(thrown: unknown): boolean {
+  return (
+    thrown instanceof TidemarkError && (thrown.cause as { readonly code?: unknown })?.code === "ERR_MODULE_NOT_FOUND"
   );
 }
 
@@ -122,7 +143,7 @@ export class EngineCore {
 
   async progress(): Promise<CoreProgress> {
     const splits = this.pump.progress;
-    const control = await readControl(this.resources.control);
+    const control = await this.patiently(() => readControl(this.resources.control));
     const sum = (of: (split: SplitProgress) => number): number => splits.reduce((total, split) => total + of(split), 0);
     return {
       records: sum(({ records }) => records),
@@ -130,6 +151,7 @@ export class EngineCore {
       invocations: sum(({ invocations }) => invocations),
       splits,
       drained: this.pump.isDrained,
+      stuck: this.pump.stuck,
       phase: control?.phase ?? "RUNNING",
       generation: control?.gen ?? 1,
       epoch: control?.epoch ?? 0,
@@ -143,13 +165,16 @@ export class EngineCore {
    * Takes a checkpoint that begins after this call, and waits for its outcome.
    * @throws TidemarkError `retry` when it was aborted, with the reason; `retry` too while a restore is under way
    */
-  async checkpoint(trigger: { readonly savepoint?: string } = {}): Promise<CheckpointRecord> {
-    const { control, clock } = this.resources;
-    const asked = { ...trigger, after: (await readControl(control))?.epoch ?? 0 };
+  async checkpoint(options: CheckpointRequest = {}): Promise<CheckpointRecord> {
+    const { control, clock, randomness } = this.resources;
+    if (options.savepoint !== undefined) checkSavepointName(options.savepoint);
+    const trigger = { ...options, token: options.token ?? randomness.token() };
+    const asked = { ...trigger, after: (await this.patiently(() => readControl(control)))?.epoch ?? 0 };
     for (;;) {
       if (this.stopping) throw new TidemarkError("retry", "The engine is stopping; no checkpoint was taken.");
-      await this.coordinate(trigger);
-      const taken = checkpointOutcome(await readControl(control), asked);
+      await this.patiently(() => this.coordinate(trigger));
+      const now = await this.patiently(() => readControl(control));
+      const taken = await checkpointOutcome(this.resources, now, asked);
       if (taken !== undefined) return taken;
       await clock.sleep(POLL_MS);
     }
@@ -165,7 +190,7 @@ export class EngineCore {
     const report = await requestRestore(this.resources, choice);
     if (how.wait === false || (report.outcome !== "started" && report.outcome !== "under-way")) return report;
     for (;;) {
-      const now = await readControl(control);
+      const now = await this.patiently(() => readControl(control));
       if (now?.phase === "RUNNING" && now.gen >= (report.generation ?? 0)) {
         return { ...report, outcome: now.gen === report.generation ? "finished" : "superseded" };
       }
@@ -182,6 +207,10 @@ export class EngineCore {
     return skipIn(this.resources, choice);
   }
 
+  settled(): Promise<readonly StuckSplit[]> {
+    return this.pump.settled();
+  }
+
   drained(): Promise<void> {
     return this.pump.drained();
   }
@@ -196,6 +225,21 @@ export class EngineCore {
       this.stopping = true;
       await this.loop;
       await this.turn.catch(() => {});
+    }
+  }
+
+  /** A step that may be repeated, until the stores answer again or the patience ends. */
+  private async patiently<Answer>(step: () => Promise<Answer>): Promise<Answer> {
+    const { clock } = this.resources;
+    const givesUpAtMs = clock.now() + (this.options.patienceMs ?? 0);
+    for (;;) {
+      try {
+        return await step();
+      } catch (thrown) {
+        const mayPass = thrown instanceof TidemarkError && thrown.kind === "retry";
+        if (!mayPass || this.stopping || clock.now() >= givesUpAtMs) throw thrown;
+        await clock.sleep(PATIENCE_POLL_MS);
+      }
     }
   }
 
@@ -216,7 +260,7 @@ export class EngineCore {
   }
 
   /** One invocation at a time: two would be safe, and do the same work twice. */
-  private async coordinate(trigger: { readonly savepoint?: string } | undefined): Promise<void> {
+  private async coordinate(trigger: CheckpointRequest | undefined): Promise<void> {
     const mine = this.turn
       .catch(() => {})
       .then(() =>

@@ -2,6 +2,13 @@
 import path from "node:path";
 import type { AppDescription } from "../shared/app/app-description.ts";
 import type { AppDefinition } from "../shared/app/define-app.ts";
+import {
+  BATCH_RECORDS_MAX,
+  BATCH_WINDOW_MS_MAX,
+  CHECKPOINT_INTERVAL_MS_MAX,
+  INVOCATION_MS_MAX,
+} from "../shared/app/limits.ts";
+import type { CheckpointRequest } from "../shared/checkpoint/savepoints.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import type { SkipChoice, Skipping } from "../shared/dead-letter/skip.ts";
 import type { RequestCounts } from "../shared/dynamodb/request-meter.ts";
@@ -9,13 +16,16 @@ import { TidemarkError } from "../shared/errors.ts";
 import type { RestoreChoice } from "../shared/restore/restore.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import type { RestoreStatus } from "../shared/restore/status.ts";
+import type { Credentials } from "./dynamodb/endpoint-url.ts";
 import { startDynamoDBEngine } from "./dynamodb-engine.ts";
 import type { CoreProgress } from "./engine-core.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import { startHeapEngine } from "./heap-engine.ts";
 import { type BackendName, DEFAULT_HOME, type Home, openHome } from "./home.ts";
 import type { DeliveryPauses } from "./pump/delivery.ts";
+import type { StuckSplit } from "./pump/pump.ts";
 import type { KeyState, StatePage } from "./read-states.ts";
+import { workersMax } from "./workers-max.ts";
 
 export interface EngineOptions {
   /** The folder for everything that outlives the engine; one engine at a time works on it. @default ".tidemark" */
@@ -38,20 +48,22 @@ export interface EngineOptions {
   readonly keepRunning?: boolean;
   /** A path of files may match none. @default false - refused at the start */
   readonly allowEmpty?: boolean;
-  /** Time between checkpoints, in ms; overrides the app's. @default the app's */
+  /** Time between checkpoints, in ms; overrides the app's. At most 7 days. @default the app's */
   readonly checkpointIntervalMs?: number;
-  /** Worker processes of the `dynamodb` backend: how many batches are handled at once. @default 1 */
+  /** Worker processes of the `dynamodb` backend: how many batches are handled at once. At most what the machine bears: 8 for each processor, and half of its memory at 128 MB each. @default 1 */
   readonly workers?: number;
-  /** The most records of a batch. More is fewer requests for each, and a longer wait for a barrier. @default 500 */
+  /** The most records of a batch. More is fewer requests for each, and a longer wait for a barrier. At most 10,000, as on Lambda. @default 500 */
   readonly batchRecords?: number;
-  /** How long records wait for a batch to fill, in ms. @default 0 */
+  /** How long records wait for a batch to fill, in ms. At most 5 minutes, as on Lambda. @default 0 */
   readonly batchWindowMs?: number;
-  /** `embedded`, `aws` (the environment's region and credentials), or the URL of an emulator. @default the home's; "embedded" for a new one */
+  /** `embedded`, `aws` (the environment's region and credentials), or the URL of an emulator, with credentials where it checks them (`http://KEY:SECRET@127.0.0.1:8000`). @default the home's; "embedded" for a new one */
   readonly dynamodb?: string;
   /** Runs the heap engine in this very process: for benchmarks and tests. It cannot be killed then. @default false */
   readonly inProcess?: boolean;
-  /** How long one invocation may take before its worker is killed, in ms. @default 60_000 */
+  /** How long one invocation may take before its worker is killed, in ms. At most 15 minutes, as on Lambda. @default 60_000 */
   readonly invocationMs?: number;
+  /** How long the app module may take to load, in ms. @default 30_000 */
+  readonly loadMs?: number;
   /** Pauses between deliveries that fail. @default 100 ms, doubling up to 2 s */
   readonly pauses?: DeliveryPauses;
   /** Told everything that happens. From a heap engine's own process `batch` events are left out: they would cost more than the batches. */
@@ -75,15 +87,19 @@ export interface Engine {
   readonly storageUrl: string;
   /** For whoever wants to look at the tables; absent with `heap`. */
   readonly dynamodb?: {
-    readonly endpoint: string;
+    /** Where an emulator, or the embedded one, answers; absent on AWS. */
+    readonly endpoint?: string;
+    /** What requests to `endpoint` are signed with: the embedded one answers nobody else. */
+    readonly credentials?: Credentials;
     readonly tables: { readonly control: string; readonly state: { readonly [functionName: string]: string } };
   };
   progress(): Promise<EngineProgress>;
   /**
    * Takes a checkpoint that begins after this call; with a name, a savepoint. Resolves when it is durable.
-   * @throws TidemarkError `retry` when it was aborted or a restore is under way
+   * @throws TidemarkError `retry` when it was aborted or a restore is under way; `fix-configuration` when there is a savepoint
+   *   of that name and it was not to be replaced, or the name cannot be one
    */
-  checkpoint(options?: { readonly savepoint?: string }): Promise<CheckpointRecord>;
+  checkpoint(options?: CheckpointRequest): Promise<CheckpointRecord>;
   /**
    * Restores a checkpoint and resolves when events flow again; with `wait: false`, once the restore is recorded.
    * @throws TidemarkError; then nothing was changed
@@ -95,6 +111,11 @@ export interface Engine {
    * @throws TidemarkError `fix-configuration` when nothing stands there; see `skipIn`
    */
   skip(choice: SkipChoice): Promise<Skipping>;
+  /**
+   * Resolves when nothing more happens by itself, with what is stuck: every split of bounded sources is resolved to its end,
+   * or cannot be read on, or has stopped. What is stuck is tried on meanwhile.
+   */
+  settled(): Promise<readonly StuckSplit[]>;
   /** Resolves when every source is bounded and all of it is resolved. Follows through crashes and restores. */
   drained(): Promise<void>;
   /**
@@ -142,6 +163,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       `The home ${home.folder} keeps its state with the ${before.backend} backend, and this run asks for ${backend}; state does not move from one to the other. Leave the backend out, or give this run a home of its own: --home FOLDER.`,
     );
   }
+  const mended = home.keepPrivate();
+  if (mended !== undefined) options.observe?.({ type: "home-closed", folder: home.folder, ...mended });
   const lock = home.lockRun();
   const started: StartedOptions = {
     ...options,
@@ -191,21 +214,32 @@ function check(options: EngineOptions, backend: string): void {
   if (backend !== "dynamodb" && backend !== "heap") {
     refuse(`The backend is ${JSON.stringify(backend)}; it must be "dynamodb" or "heap".`);
   }
-  for (const name of ["workers", "batchRecords", "checkpointIntervalMs", "invocationMs"] as const) {
+  const wholes = {
+    workers: workersMax(),
+    batchRecords: BATCH_RECORDS_MAX,
+    checkpointIntervalMs: CHECKPOINT_INTERVAL_MS_MAX,
+    invocationMs: INVOCATION_MS_MAX,
+    loadMs: INVOCATION_MS_MAX,
+  };
+  for (const [name, max] of Object.entries(wholes) as [keyof typeof wholes, number][]) {
     const given = options[name];
-    if (given !== undefined && !(Number.isSafeInteger(given) && given >= 1)) {
-      refuse(`${name} is ${given}; it must be a whole number of at least 1.`);
-    }
+    if (given === undefined || (Number.isSafeInteger(given) && given >= 1 && given <= max)) continue;
+    const whose = name === "workers" ? ", which is what this machine can bear" : "";
+    refuse(`${name} is ${given}; it must be a whole number from 1 to ${max.toLocaleString("en-US")}${whose}.`);
   }
-  if (options.batchRecords !== undefined && options.batchRecords > 10_000) {
-    refuse(`batchRecords is ${options.batchRecords}; at most 10,000 are delivered at once, as on Lambda.`);
+  const { batchWindowMs = 0 } = options;
+  if (!(batchWindowMs >= 0 && batchWindowMs <= BATCH_WINDOW_MS_MAX)) {
+    refuse(`batchWindowMs is ${batchWindowMs}; it must be from 0 to ${BATCH_WINDOW_MS_MAX.toLocaleString("en-US")}.`);
   }
-  if (options.batchWindowMs !== undefined && !(options.batchWindowMs >= 0)) {
-    refuse(`batchWindowMs is ${options.batchWindowMs}; it must be 0 or more.`);
-  }
-  if (options.dynamodb !== undefined && !/^(?:embedded|aws|https?:\/\/[^/].*)$/.test(options.dynamodb)) {
+  if (options.dynamodb !== undefined && !isDynamoDB(options.dynamodb)) {
+    // What it may hold of credentials is not repeated.
     refuse(
-      `dynamodb is ${JSON.stringify(options.dynamodb)}; it must be "embedded", "aws", or the URL of an emulator: "http://127.0.0.1:8000".`,
+      `dynamodb is ${JSON.stringify(options.dynamodb.replace(/\/\/[^/@]*@/, "//…@"))}; it must be "embedded", "aws", or the URL of an emulator: "http://127.0.0.1:8000".`,
+    );
+  }
+  if (options.appModule?.trim() === "") {
+    refuse(
+      `The app module is ${JSON.stringify(options.appModule)}; it must be the path of a file. Give it: my-app.ts.`,
     );
   }
   if ((options.app === undefined) === (options.appModule === undefined)) {
@@ -227,4 +261,10 @@ function check(options: EngineOptions, backend: string): void {
       'The storage memory: is gone with its process, and the dynamodb backend has several. Use file:///folder or s3://bucket/prefix, or backend: "heap".',
     );
   }
+}
+
+function isDynamoDB(given: string): boolean {
+  if (given === "embedded" || given === "aws") return true;
+  const url = /^https?:\/\/./.test(given) && URL.canParse(given) ? new URL(given) : undefined;
+  return url !== undefined && url.hostname !== "" && url.port !== "0" && url.search === "" && url.hash === "";
 }

@@ -12,6 +12,7 @@ import type { Engine, EngineProgress, StartedOptions } from "./engine.ts";
 import type { CoreProgress } from "./engine-core.ts";
 import { HeapCore, type HeapCoreOptions } from "./heap-core.ts";
 import { loadApp } from "./load-app.ts";
+import type { StuckSplit } from "./pump/pump.ts";
 import type { KeyState, StatePage } from "./read-states.ts";
 import { Worker } from "./worker/worker.ts";
 import type { WorkerSettings } from "./worker/worker-messages.ts";
@@ -19,6 +20,8 @@ import { homeSettings, workerSettings } from "./worker-settings.ts";
 
 const PLACE = { backend: "heap", dynamodb: "aws" } as const;
 const RELAUNCH_MS = 500;
+/** An app that cannot be loaded so often in a row will not be, unless somebody mends it. */
+const LAUNCHES_MAX = 3;
 
 export async function startHeapEngine(options: StartedOptions): Promise<Engine> {
   if (options.inProcess === true) return startInProcess(options);
@@ -43,7 +46,7 @@ const coreOptions = ({
 
 async function startInProcess(options: StartedOptions): Promise<Engine> {
   const startedAtMs = systemClock.now();
-  const app = options.app ?? (await loadApp(options.appModule ?? ""));
+  const app = options.app ?? (await loadApp(options.appModule ?? "", options));
   const codeVersion = options.appModule === undefined ? undefined : codeVersionOf(options.appModule);
   let settings = workerSettings({ app: describeApp(app), sources: sourceUrls(app) }, options, PLACE);
   const heap = await HeapCore.start({ app, codeVersion }, settings, coreOptions(options), options.observe);
@@ -65,6 +68,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
     restore: (choice, how) => core.restore(choice, how),
     restoreStatus: () => core.restoreStatus(),
     skip: (choice) => core.skip(choice),
+    settled: () => core.settled(),
     drained: () => core.drained(),
     killWorker: async () => {
       throw new TidemarkError(
@@ -73,7 +77,7 @@ async function startInProcess(options: StartedOptions): Promise<Engine> {
       );
     },
     async redeploy(appModule) {
-      const next = await loadApp(appModule);
+      const next = await loadApp(appModule, options);
       settings = workerSettings(
         { app: describeApp(next), sources: sourceUrls(next) },
         { ...options, appModule },
@@ -138,6 +142,8 @@ class HeapProcessEngine implements Engine {
   restoreStatus: Engine["restoreStatus"] = async () => (await this.callThrough("restoreStatus")) as RestoreStatus;
 
   skip: Engine["skip"] = async (choice) => (await this.call("skip", choice)) as Skipping;
+
+  settled: Engine["settled"] = async () => (await this.callThrough("settled")) as readonly StuckSplit[];
 
   drained: Engine["drained"] = async () => void (await this.callThrough("drained"));
 
@@ -212,7 +218,7 @@ class HeapProcessEngine implements Engine {
     const startedAtMs = systemClock.now();
     const worker = new Worker("./heap-worker-process", this.options.observe);
     try {
-      const loaded = await worker.load(path.resolve(appModule));
+      const loaded = await worker.load(path.resolve(appModule), this.options.loadMs);
       const settings = workerSettings(loaded, { ...this.options, appModule }, PLACE);
       await worker.open(settings, coreOptions(this.options));
       this.settings = settings;
@@ -227,17 +233,21 @@ class HeapProcessEngine implements Engine {
       const current = await Promise.race([this.worker, undefined]).catch(() => undefined);
       const replaced = this.stopping || current !== worker;
       this.options.observe({ type: "worker-ended", pid: worker.pid, how, expected: replaced });
-      if (!replaced) this.worker = this.relaunch(appModule);
+      if (replaced) return;
+      this.worker = this.relaunch(appModule);
+      // Whoever asks next is told.
+      this.worker.catch(() => {});
     });
     return worker;
   }
 
   private async relaunch(appModule: string): Promise<Worker> {
-    for (;;) {
+    for (let failures = 1; ; failures += 1) {
       try {
         return await this.launch(appModule);
       } catch (thrown) {
-        if (this.stopping) throw thrown;
+        const isLasting = thrown instanceof TidemarkError && thrown.kind !== "retry" && failures >= LAUNCHES_MAX;
+        if (this.stopping || (isLasting && this.options.keepRunning !== true)) throw thrown;
         this.options.observe({ type: "worker-ended", pid: 0, how: describeThrown(thrown), expected: false });
         await systemClock.sleep(RELAUNCH_MS);
       }

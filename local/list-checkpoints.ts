@@ -16,6 +16,8 @@ export interface CheckpointLine {
   readonly lineage?: "live" | "abandoned";
   readonly generation?: number;
   readonly savepoint?: string;
+  /** The checkpoint that has the savepoint's name now. */
+  readonly replacedBy?: number;
   /** When it completed, was aborted or deleted; ISO 8601. */
   readonly time?: string;
   readonly reason?: string;

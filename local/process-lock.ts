@@ -6,14 +6,33 @@
  *   not released it. Each is made by link(2), which is exclusive: a number has one holder for ever.
  * - Nobody removes the highest file, and a file is removed only by the holder of a higher one. So whoever was slow, and
  *   makes a number that was removed meanwhile, sees a higher one when it looks again, and gives way.
+ * - A file says which file it is (device and inode), and where it was made. One that says neither right is a copy, whose
+ *   holder holds the original: a folder that was copied while in use is free. One that was moved is still held.
  */
 import { randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { isRunning, ownIdentity, type ProcessIdentity } from "./process-identity.ts";
 
 interface Holder extends ProcessIdentity {
   readonly released?: boolean;
+  /** Which file it is, `<device>:<inode>`; absent in files of older versions. */
+  readonly file?: string;
+  /** The folder that it was made in. */
+  readonly folder?: string;
 }
 
 export interface ProcessLock {
@@ -34,7 +53,7 @@ export function takeLock(file: string): LockAnswer {
     if (highest > 0) {
       const holder = holderOf(file, highest);
       if (holder === "gone") continue;
-      if (holder !== undefined && holds(file, highest, holder)) return { heldBy: holder };
+      if (holder !== undefined && holds(file, highest, holder)) return { heldBy: identityIn(holder) };
     }
     const mine = highest + 1;
     if (!create(file, mine)) continue;
@@ -53,11 +72,15 @@ export function lockHolder(file: string): ProcessIdentity | undefined {
   const highest = highestOf(file);
   if (highest === 0) return undefined;
   const holder = holderOf(file, highest);
-  return holder !== undefined && holder !== "gone" && holds(file, highest, holder) ? holder : undefined;
+  return holder !== undefined && holder !== "gone" && holds(file, highest, holder) ? identityIn(holder) : undefined;
+}
+
+function identityIn({ pid, startedAt }: Holder): ProcessIdentity {
+  return startedAt === undefined ? { pid } : { pid, startedAt };
 }
 
 function holds(file: string, n: number, holder: Holder): boolean {
-  if (holder.released === true) return false;
+  if (holder.released === true || isCopy(file, n, holder)) return false;
   return holder.pid === process.pid ? held.has(numbered(file, n)) : isRunning(holder);
 }
 
@@ -65,6 +88,17 @@ function release(file: string, n: number): void {
   // The file stays, as released: removing the highest one would let two others both think that they are first.
   if (!held.delete(numbered(file, n))) return;
   replace(numbered(file, n), { ...ownIdentity(), released: true });
+}
+
+/** Where either is right it is held: some file systems number a file anew, and a folder may be moved. */
+function isCopy(file: string, n: number, { file: made, folder }: Holder): boolean {
+  if (made === undefined || folder === undefined) return false;
+  try {
+    const { dev, ino } = statSync(numbered(file, n), { bigint: true });
+    return made !== `${dev}:${ino}` && folder !== realpathSync(path.dirname(file));
+  } catch {
+    return false;
+  }
 }
 
 const numbered = (file: string, n: number): string => path.resolve(`${file}.${n}`);
@@ -95,7 +129,14 @@ function holderOf(file: string, n: number): Holder | undefined | "gone" {
 
 function create(file: string, n: number): boolean {
   const draft = `${file}.draft-${randomBytes(8).toString("hex")}`;
-  writeFileSync(draft, JSON.stringify(ownIdentity()), { mode: 0o600 });
+  const made = openSync(draft, "wx", 0o600);
+  try {
+    const { dev, ino } = fstatSync(made, { bigint: true });
+    const folder = realpathSync(path.dirname(file));
+    writeFileSync(made, JSON.stringify({ ...ownIdentity(), file: `${dev}:${ino}`, folder } satisfies Holder));
+  } finally {
+    closeSync(made);
+  }
   try {
     linkSync(draft, numbered(file, n));
     return true;

@@ -6,20 +6,32 @@ import { randomBytes, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { TidemarkError } from "../shared/errors.ts";
+import { CALL_CONTENT_TYPE, decodeCall, encodeCall, receiveError, type SentError, sendError } from "./call-codec.ts";
 import type { Engine } from "./engine.ts";
 import type { Home } from "./home.ts";
+import { foreignRequest } from "./loopback-request.ts";
 import { ownIdentity } from "./process-identity.ts";
-import { receiveError, sendError } from "./worker/sent-error.ts";
-import type { SentError } from "./worker/worker-messages.ts";
 
 /** What a run can be asked. */
 type Steering = Pick<Engine, "checkpoint" | "restore" | "restoreStatus" | "skip" | "state" | "statePage">;
 type Answer<Method extends keyof Steering> = Awaited<ReturnType<Steering[Method]>>;
 
+const METHODS: ReadonlySet<string> = new Set<keyof Steering>([
+  "checkpoint",
+  "restore",
+  "restoreStatus",
+  "skip",
+  "state",
+  "statePage",
+]);
+
 interface Asked {
   readonly method: keyof Steering;
   readonly arguments: readonly unknown[];
 }
+
+/** More than any question takes. */
+const ASKED_BYTES_MAX = 1024 * 1024;
 
 export interface RunControl {
   close(): Promise<void>;
@@ -29,11 +41,16 @@ export async function openRunControl(engine: Engine & { readonly home: Home }): 
   const token = randomBytes(24).toString("base64url");
   const server = createServer((incoming, outgoing) => {
     const answer = (status: number, body: object): void => {
-      outgoing.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      outgoing.writeHead(status, { "content-type": CALL_CONTENT_TYPE }).end(encodeCall(body));
     };
-    if (!isAllowed(incoming, token)) return answer(403, { error: { name: "Error", message: "Wrong token." } });
-    bodyOf(incoming)
-      .then((body) => carryOut(engine, JSON.parse(body) as Asked))
+    const refused = refusalOf(incoming, token);
+    if (refused !== undefined) {
+      outgoing.once("finish", () => incoming.destroy());
+      outgoing.writeHead(403, { "content-type": "text/plain", connection: "close" }).end(`${refused}\n`);
+      return;
+    }
+    bodyOf(incoming, ASKED_BYTES_MAX)
+      .then((body) => carryOut(engine, decodeCall(body) as Asked))
       .then((result) => answer(200, { result }))
       .catch((thrown: unknown) => answer(500, { error: sendError(thrown) }));
   });
@@ -68,52 +85,63 @@ export async function askRun<Method extends keyof Steering>(
       `The app of ${home.folder} keeps its state on the heap of its run, and no run is alive. Start one (tidemark run … --keep-running): it restores the latest checkpoint by itself.`,
     );
   }
-  const body = JSON.stringify({ method, arguments: given } satisfies Asked);
-  const text = await new Promise<string>((resolve, reject) => {
-    const outgoing = request(
-      { host: "127.0.0.1", port: address.port, method: "POST", headers: { authorization: `Bearer ${address.token}` } },
-      (incoming) => bodyOf(incoming).then(resolve, reject),
+  const body = encodeCall({ method, arguments: given } satisfies Asked);
+  const answered = await new Promise<Answered>((resolve, reject) => {
+    const ended = (cause: unknown): void =>
+      reject(new TidemarkError("retry", `The run (pid ${address.pid}) ended before it answered.`, { cause }));
+    const headers = { authorization: `Bearer ${address.token}`, "content-type": CALL_CONTENT_TYPE };
+    const outgoing = request({ host: "127.0.0.1", port: address.port, method: "POST", headers }, (incoming) =>
+      bodyOf(incoming).then((bytes) => resolve({ bytes, type: incoming.headers["content-type"] }), ended),
     );
-    outgoing.once("error", (cause) =>
-      reject(new TidemarkError("retry", `The run (pid ${address.pid}) ended before it answered.`, { cause })),
-    );
+    outgoing.once("error", ended);
     outgoing.end(body);
   });
-  const answer = JSON.parse(text) as { readonly result?: unknown; readonly error?: SentError };
-  if (answer.error !== undefined) throw receiveError(answer.error);
-  return answer.result as Answer<Method>;
+  const { result, error } = understood(answered, address.pid);
+  if (error !== undefined) throw receiveError(error);
+  return result as Answer<Method>;
 }
 
-function carryOut(engine: Engine, asked: Asked): Promise<unknown> {
-  const [first, second] = asked.arguments;
-  switch (asked.method) {
-    case "checkpoint":
-      return engine.checkpoint(first as Parameters<Engine["checkpoint"]>[0]);
-    case "restore": {
-      const choice = first as { readonly before?: string } | undefined;
-      // JSON makes text of a time.
-      const before = choice?.before === undefined ? {} : { before: new Date(choice.before) };
-      return engine.restore({ ...(choice as object), ...before }, second as { readonly wait?: boolean });
+interface Answered {
+  readonly bytes: Buffer;
+  readonly type: string | undefined;
+}
+
+function understood({ bytes, type }: Answered, pid: number): { readonly result?: unknown; readonly error?: SentError } {
+  let cause: unknown;
+  if (type === CALL_CONTENT_TYPE) {
+    try {
+      return decodeCall(bytes) as { readonly result?: unknown; readonly error?: SentError };
+    } catch (thrown) {
+      cause = thrown;
     }
-    case "restoreStatus":
-      return engine.restoreStatus();
-    case "skip":
-      return engine.skip(first as Parameters<Engine["skip"]>[0]);
-    case "state":
-      return engine.state(first as string, second as string);
-    case "statePage":
-      return engine.statePage(first as string, second as string | undefined);
   }
+  throw new TidemarkError(
+    "fix-configuration",
+    `The run (pid ${pid}) gave an answer that this command cannot read. Use the version of Tidemark and of Node that the run was started with, or start the run again with this one.`,
+    { cause },
+  );
 }
 
-function isAllowed(incoming: IncomingMessage, token: string): boolean {
+function carryOut(engine: Engine, { method, arguments: given }: Asked): Promise<unknown> {
+  if (!METHODS.has(method)) throw new TidemarkError("fix-configuration", `A run cannot be asked for ${method}.`);
+  return (engine[method] as (...given: readonly unknown[]) => Promise<unknown>)(...given);
+}
+
+/** Why it is not answered; nothing of its body was read by then. */
+function refusalOf(incoming: IncomingMessage, token: string): string | undefined {
   const given = Buffer.from(incoming.headers.authorization ?? "");
   const wanted = Buffer.from(`Bearer ${token}`);
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
+  const allowed = given.length === wanted.length && timingSafeEqual(given, wanted);
+  return foreignRequest(incoming) ?? (allowed ? undefined : "Wrong token.");
 }
 
-async function bodyOf(incoming: IncomingMessage): Promise<string> {
+async function bodyOf(incoming: IncomingMessage, bytesMax = Number.POSITIVE_INFINITY): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
+  let bytes = 0;
+  for await (const chunk of incoming) {
+    bytes += (chunk as Buffer).length;
+    if (bytes > bytesMax) throw new TidemarkError("fix-configuration", `A question has at most ${bytesMax} bytes.`);
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
 }

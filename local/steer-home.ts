@@ -1,8 +1,9 @@
 /** Checkpoints and restores from beside a run, or without one: any process may drive them, and another may carry on. */
+import { type CheckpointRequest, checkSavepointName } from "../shared/checkpoint/savepoints.ts";
 import type { CheckpointRecord } from "../shared/control/control.ts";
 import { readControl } from "../shared/control/control-steps.ts";
 import type { SkipChoice, Skipping } from "../shared/dead-letter/skip.ts";
-import { systemClock } from "../shared/environment.ts";
+import { systemClock, systemRandomness } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import { createCoordinatorHandler, skipIn } from "../shared/lambda/coordinator-handler.ts";
 import { carryOnRestore } from "../shared/restore/carry-on.ts";
@@ -18,19 +19,19 @@ const TURN_MS = 15_000;
 
 /**
  * Takes a checkpoint that begins after this call.
- * @throws TidemarkError `retry` when it was aborted or a restore is under way; with the heap backend, when no run is alive
+ * @throws TidemarkError `retry` when it was aborted or a restore is under way; with the heap backend, when no run is alive;
+ *   `fix-configuration` when a savepoint's name cannot be had
  */
-export async function takeCheckpoint(
-  app: HomeApp,
-  trigger: { readonly savepoint?: string } = {},
-): Promise<CheckpointRecord> {
+export async function takeCheckpoint(app: HomeApp, options: CheckpointRequest = {}): Promise<CheckpointRecord> {
+  if (options.savepoint !== undefined) checkSavepointName(options.savepoint);
+  const trigger = { ...options, token: systemRandomness.token() };
   if (app.settings.backend === "heap") return askRun(app.home, "checkpoint", trigger);
   const resources = await app.resources();
   const { control, clock } = resources;
   const coordinate = createCoordinatorHandler(resources, { replay: nobodyReplays, pollMs: POLL_MS });
   const asked = { ...trigger, after: (await readControl(control))?.epoch ?? 0 };
   for (;;) {
-    const taken = checkpointOutcome(await readControl(control), asked);
+    const taken = await checkpointOutcome(resources, await readControl(control), asked);
     if (taken !== undefined) return taken;
     await coordinate({ deadlineMs: clock.now() + TURN_MS, trigger });
   }

@@ -5,6 +5,7 @@ import { systemClock, systemRandomness } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
 import type { Surroundings } from "../shared/lambda/open-resources.ts";
 import type { Observer } from "../shared/observer.ts";
+import { splitEndpoint } from "./dynamodb/endpoint-url.ts";
 
 export interface LocalSurroundings extends Surroundings {
   readonly dynamodb: () => Promise<DynamoDBClient>;
@@ -13,10 +14,10 @@ export interface LocalSurroundings extends Surroundings {
   close(): void;
 }
 
-/** Emulators take any credentials, but the SDK asks for some. */
-const EMULATOR = { region: "us-east-1", credentials: { accessKeyId: "local", secretAccessKey: "local" } };
+/** Emulators keep to no region, but the SDK asks for one. */
+const REGION = "us-east-1";
 
-/** @param dynamodb `aws` for the environment's own region and credentials, or an emulator's URL */
+/** @param dynamodb `aws` for the environment's own region and credentials, or an emulator's URL, with any credentials in it */
 export function localSurroundings(dynamodb: string, observe: Observer): LocalSurroundings {
   let client: DynamoDBClient | undefined;
   let meter: RequestMeter | undefined;
@@ -28,7 +29,7 @@ export function localSurroundings(dynamodb: string, observe: Observer): LocalSur
     async dynamodb() {
       if (client !== undefined) return client;
       const { DynamoDBClient: Client } = await import("@aws-sdk/client-dynamodb");
-      const made = new Client(dynamodb === "aws" ? {} : { endpoint: dynamodb, ...EMULATOR });
+      const made = new Client(dynamodb === "aws" ? {} : { region: REGION, ...splitEndpoint(dynamodb) });
       if (dynamodb === "aws") await requireRegion(made, "DynamoDB");
       client ??= made;
       meter ??= meterDynamoDB(client);

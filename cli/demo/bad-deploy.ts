@@ -1,4 +1,5 @@
 /** A bad version is deployed, items are deleted behind its back, and checkpoints of bad state go on being taken. */
+import { endpointWith } from "../../local/dynamodb/endpoint-url.ts";
 import { localSurroundings } from "../../local/surroundings.ts";
 import { generationText, itemKey } from "../../shared/state/dynamodb/state-table.ts";
 import { HASH_CHAIN, ON_TIME, type Stage } from "./stage.ts";
@@ -60,14 +61,17 @@ async function deleteItems({ engine, narrator, watch }: Stage): Promise<number> 
     narrator.say("State is on the heap, in nobody else's reach: no items are deleted behind its back.");
     return 0;
   }
-  const { endpoint, tables } = engine.dynamodb;
+  const { endpoint = "", credentials, tables } = engine.dynamodb;
   const inChains = new Set((await engine.statePage(HASH_CHAIN)).states.map(({ key }) => key));
   const { states } = await engine.statePage(ON_TIME);
   // One function may be ahead of the other.
   const inBoth = states.map(({ key }) => key).filter((key) => inChains.has(key));
   const airports = inBoth.slice(0, DELETED_AIRPORTS);
   const generation = generationText(watch.progress?.generation ?? 1);
-  const surroundings = localSurroundings(endpoint, () => {});
+  const surroundings = localSurroundings(
+    credentials === undefined ? "aws" : endpointWith(credentials, endpoint),
+    () => {},
+  );
   let deleted = 0;
   try {
     const { DeleteItemCommand } = await import("@aws-sdk/client-dynamodb");

@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Command, CommanderError, Option } from "commander";
 import type { BackendName } from "../../local/home.ts";
+import { BATCH_RECORDS_MAX } from "../../shared/app/limits.ts";
 import { TidemarkError } from "../../shared/errors.ts";
-import { EXIT_FAILED, EXIT_USAGE, exitCodeOf, print, printJson, reportError } from "../command-line.ts";
-import { parseCount, parseDuration } from "../duration.ts";
+import { EXIT_FAILED, exitCodeOf, isJsonAsked, print, printJson, reportError, reportUsage } from "../command-line.ts";
+import { countUpTo, INTERVAL, WORKERS } from "../duration.ts";
 import { listenForStop } from "../stop-signals.ts";
 import { DATA_SET_NAMES, type DataSet } from "./data.ts";
 import { runDemo } from "./demo.ts";
@@ -52,9 +53,9 @@ const program = new Command("demo")
       "heap",
     ]),
   )
-  .option("--checkpoint-interval <duration>", "time between checkpoints (default: 1s; 500ms for 2k)", parseDuration)
-  .option("--workers <n>", "worker processes of the dynamodb backend", parseCount, 1)
-  .option("--batch-size <n>", "the most flights of a batch", parseCount, 1_000)
+  .option("--checkpoint-interval <duration>", "time between checkpoints (default: 1s; 500ms for 2k)", INTERVAL)
+  .option("--workers <n>", "worker processes of the dynamodb backend", WORKERS, 1)
+  .option("--batch-size <n>", "the most flights of a batch", countUpTo(BATCH_RECORDS_MAX), 1_000)
   .option("--home <folder>", "an empty folder to work in, which is kept (default: a temporary one, removed)")
   .option("--keep", "keep the temporary folder")
   .option("--json", "print one JSON object on stdout and nothing else there")
@@ -113,9 +114,9 @@ try {
   options = program.parse().opts<Options>();
   process.exitCode = await demo(options);
 } catch (thrown) {
-  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (thrown instanceof CommanderError) process.exitCode = reportUsage(thrown, isJsonAsked());
   else {
-    reportError(thrown, options ?? {});
+    reportError(thrown, options ?? { json: isJsonAsked() });
     process.exitCode = exitCodeOf(thrown);
   }
 }

@@ -5,6 +5,7 @@ import { Duration } from "aws-cdk-lib";
 import { RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
 import { isApp } from "../../shared/app/define-app.ts";
+import { SNAPSHOT_WORKERS_MAX } from "../../shared/app/limits.ts";
 import { checkOptions, show } from "../../shared/function/check-options.ts";
 import { checkLambda } from "./check-lambda.ts";
 import { checkNetwork } from "./check-network.ts";
@@ -45,8 +46,9 @@ const PROPS = [
   "depsLockFilePath",
 ] as const;
 
-const WORKERS_MAX = 500;
 const MINUTE_MS = 60_000;
+/** Past any interval there may be. */
+const CHECKPOINT_AGE_MAX = Duration.days(30);
 
 /** @throws TidemarkError `fix-configuration` at the first prop that is wrong */
 export function checkAppProps(props: unknown): void {
@@ -174,7 +176,7 @@ function checkParts({
     checkOptions("snapshot", snapshot, ["lambda", "workers"]);
     checkLambda("snapshot.lambda", snapshot.lambda, vpc);
     if (snapshot.workers !== undefined) {
-      checkWhole("snapshot.workers", snapshot.workers, { unit: "invocations", min: 1, max: WORKERS_MAX });
+      checkWhole("snapshot.workers", snapshot.workers, { unit: "invocations", min: 1, max: SNAPSHOT_WORKERS_MAX });
     }
   }
   if (restore === undefined) return;
@@ -218,5 +220,8 @@ function checkAlarms(given: unknown, { checkpointing }: AppDefinition): void {
     );
   }
   // Younger than that it would go off between two checkpoints that are in time.
-  checkDuration("alarms.checkpointAge", given.checkpointAge, { min: Duration.millis(intervalMs) });
+  checkDuration("alarms.checkpointAge", given.checkpointAge, {
+    min: Duration.millis(intervalMs),
+    max: CHECKPOINT_AGE_MAX,
+  });
 }

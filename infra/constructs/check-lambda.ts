@@ -46,6 +46,8 @@ const LISTS: { readonly [name in keyof NodejsFunctionProps]: readonly [string, s
 
 /** Folding stops 5 s before the end of an invocation, and a batch needs some time. */
 const TIMEOUT_MIN = Duration.seconds(30);
+/** Far above what AWS gives any account without being asked (1,000). */
+const EXECUTIONS_MAX = 100_000;
 const TIMEOUT_MAX = Duration.minutes(15);
 
 export function checkLambda(prop: string, given: unknown, vpcOfApp: unknown): void {
@@ -66,7 +68,12 @@ export function checkLambda(prop: string, given: unknown, vpcOfApp: unknown): vo
   const numbers = {
     memorySize: { given: memorySize, unit: "MB", min: 128, max: 10_240 },
     // With 0 it would never be invoked.
-    reservedConcurrentExecutions: { given: reservedConcurrentExecutions, unit: "executions", min: 1 },
+    reservedConcurrentExecutions: {
+      given: reservedConcurrentExecutions,
+      unit: "executions",
+      min: 1,
+      max: EXECUTIONS_MAX,
+    },
   };
   for (const [name, { given: number, ...bounds }] of Object.entries(numbers)) {
     if (number !== undefined && !Token.isUnresolved(number)) checkWhole(`${prop}.${name}`, number, bounds);

@@ -17,6 +17,10 @@ import type { ExistingResources } from "./tidemark-app-props.ts";
 /** S3's keys have 1,024 bytes; the longest path of Tidemark's takes about 400 of them. */
 const PREFIX_PATTERN = /^[A-Za-z0-9!_.*'()-]+(?:\/[A-Za-z0-9!_.*'()-]+)*$/;
 const PREFIX_LENGTH_MAX = 256;
+/** Far above what AWS gives any table without being asked (40,000). */
+const WARM_UNITS_MAX = 10_000_000;
+/** S3 takes no more: 2^31 - 1 days. A century says "for ever" as well. */
+const EXPIRATION_MAX = Duration.days(36_500);
 
 const TABLE = { arn: "tableArn", noun: "table", pattern: /^[A-Za-z0-9_.-]{3,255}$/ };
 /** Of old, names had capitals and underscores. */
@@ -118,7 +122,8 @@ export function checkTables(
   if (given.warmThroughput !== undefined) {
     checkOptions("tables.warmThroughput", given.warmThroughput, ["readUnitsPerSecond", "writeUnitsPerSecond"]);
     for (const [name, units] of Object.entries(given.warmThroughput)) {
-      if (units !== undefined) checkWhole(`tables.warmThroughput.${name}`, units, { unit: "units a second", min: 1 });
+      if (units !== undefined)
+        checkWhole(`tables.warmThroughput.${name}`, units, { unit: "units a second", min: 1, max: WARM_UNITS_MAX });
     }
   }
   const { controlTable, stateTables = {} } = existing ?? {};
@@ -156,7 +161,7 @@ export function checkCheckpoints(
   checkRemovalPolicy("checkpoints.removalPolicy", given.removalPolicy);
   for (const [name, days] of Object.entries({ noncurrentVersionExpiration, deadLetterExpiration })) {
     if (days === undefined) continue;
-    checkDuration(`checkpoints.${name}`, days, { min: Duration.days(1) });
+    checkDuration(`checkpoints.${name}`, days, { min: Duration.days(1), max: EXPIRATION_MAX });
     if (days.toMilliseconds() % Duration.days(1).toMilliseconds() !== 0) {
       refuse(`checkpoints.${name}`, days.toHumanString(), "it must be whole days. Give Duration.days(…)");
     }

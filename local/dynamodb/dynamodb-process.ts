@@ -4,11 +4,13 @@
  */
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { systemClock } from "../../shared/environment.ts";
 import { asError } from "../../shared/errors.ts";
 import { type Home, openHome } from "../home.ts";
 import { importOptional } from "../optional-package.ts";
 import { ownIdentity } from "../process-identity.ts";
 import { type ProcessLock, takeLock } from "../process-lock.ts";
+import { guardRequests } from "./request-guard.ts";
 
 /** What the process says to its owner, once. */
 export type DynamoDBSays =
@@ -24,16 +26,17 @@ interface Dynalite {
 /** How long open requests may take to end, in ms. */
 const CLOSE_MS = 3_000;
 
-async function serve(home: Home): Promise<void> {
+async function serve(home: Home, wantedPort: number): Promise<void> {
   const lock = takeLock(home.dynamodbLock);
   if (!("release" in lock)) return leave({ type: "taken", pid: lock.heldBy.pid });
   let server: Server;
   try {
     const dynalite = await importOptional<Dynalite>("dynalite", "The embedded DynamoDB");
     server = dynalite.default({ path: home.dynamodbFolder, createTableMs: 0, deleteTableMs: 0 });
+    guardRequests(server, home.credentials(), systemClock.now);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(0, "127.0.0.1", resolve);
+      server.listen(wantedPort, "127.0.0.1", resolve);
     });
   } catch (thrown) {
     lock.release();
@@ -70,4 +73,6 @@ function close(server: Server, home: Home, lock: ProcessLock): void {
 // when its owner, who stops in good order, lets it go.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => {});
-void serve(openHome(process.argv[2]));
+// What the database writes is its owner's alone.
+process.umask(0o077);
+void serve(openHome(process.argv[2]), Number(process.argv[3] ?? 0));

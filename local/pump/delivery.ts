@@ -6,7 +6,7 @@ import { readControl } from "../../shared/control/control-steps.ts";
 import type { ControlStore } from "../../shared/control/control-store.ts";
 import { readSplit } from "../../shared/control/split-steps.ts";
 import type { Clock, Randomness } from "../../shared/environment.ts";
-import { describeThrown } from "../../shared/errors.ts";
+import { describeThrown, TidemarkError } from "../../shared/errors.ts";
 import type { BatchAnswer } from "../../shared/lambda/event-handler.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import type { SourceBatch, SourceRecord } from "../../shared/source/source.ts";
@@ -23,6 +23,9 @@ export interface DeliveryPauses {
 
 export const DELIVERY_PAUSES: DeliveryPauses = { firstMs: 100, longestMs: 2_000 };
 
+/** A refusal may be of a restore that just ends, or of a worker that is just replaced: this often in a row it is not. */
+const REFUSALS_MAX = 3;
+
 /** How often a restore that replays the split is looked at. */
 const RESTORE_POLL_MS = 100;
 
@@ -34,6 +37,8 @@ export interface DeliveryOptions {
   readonly observe: EngineObserver;
   readonly pauses: DeliveryPauses;
   readonly signal: AbortSignal;
+  /** Told why the batch will not pass by itself, and `undefined` when it has got further after all. It is tried on. */
+  readonly onStuck?: (reason: string | undefined) => void;
 }
 
 /** @returns how many invocations it took; or undefined when `signal` ended it before all was resolved. */
@@ -47,10 +52,15 @@ export async function deliverAll(
   for (let invocations = 1; ; invocations++) {
     if (options.signal.aborted) return undefined;
     const outcome = await tryOnce(options, functionName, { split: batch.split, records: rest });
-    if (outcome.rest.length === 0) return invocations;
+    if (outcome.rest.length === 0) {
+      options.onStuck?.(undefined);
+      return invocations;
+    }
     // A batch that got further starts over with short pauses: something is getting done.
     failures = outcome.rest.length < rest.length ? 1 : failures + 1;
     rest = outcome.rest;
+    const isStuck = outcome.stopped || (outcome.refused && failures >= REFUSALS_MAX);
+    options.onStuck?.(isStuck ? outcome.error : undefined);
     options.observe({
       type: "delivery-failed",
       function: functionName,
@@ -65,20 +75,27 @@ export async function deliverAll(
   }
 }
 
-async function tryOnce(
-  { deliver }: DeliveryOptions,
-  functionName: string,
-  batch: SourceBatch,
-): Promise<{ readonly rest: readonly SourceRecord[]; readonly error: string }> {
+interface Outcome {
+  readonly rest: readonly SourceRecord[];
+  readonly error: string;
+  /** The split has stopped. */
+  readonly stopped: boolean;
+  /** For a reason that is not of a kind that passes. */
+  readonly refused: boolean;
+}
+
+async function tryOnce({ deliver }: DeliveryOptions, functionName: string, batch: SourceBatch): Promise<Outcome> {
   try {
-    const { batchItemFailures, reason } = await deliver(functionName, batch);
-    if (batchItemFailures.length === 0) return { rest: [], error: "" };
+    const { batchItemFailures, reason, stopped = false } = await deliver(functionName, batch);
+    if (batchItemFailures.length === 0) return { rest: [], error: "", stopped: false, refused: false };
     const named = new Set(batchItemFailures.map((failure) => failure.itemIdentifier));
     const first = batch.records.findIndex((record) => named.has(record.itemIdentifier));
     // As with Lambda, a name that the batch does not hold fails the whole batch.
-    return { rest: batch.records.slice(Math.max(first, 0)), error: reason ?? "the function reported it" };
+    const rest = batch.records.slice(Math.max(first, 0));
+    return { rest, error: reason ?? "the function reported it", stopped, refused: false };
   } catch (thrown) {
-    return { rest: batch.records, error: describeThrown(thrown) };
+    const refused = thrown instanceof TidemarkError && thrown.kind !== "retry";
+    return { rest: batch.records, error: describeThrown(thrown), stopped: false, refused };
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { setMaxListeners } from "node:events";
 import type { AppResources } from "../../shared/app/app-resources.ts";
-import { describeThrown } from "../../shared/errors.ts";
+import { describeThrown, TidemarkError } from "../../shared/errors.ts";
 import { Slots } from "../../shared/source/slots.ts";
 import type { Source } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";
@@ -19,6 +19,14 @@ export interface PumpOptions extends BatchLimits {
   /** How often each source is asked for new splits, in ms. */
   readonly discoveryMs: number;
   readonly pauses?: DeliveryPauses;
+}
+
+/** What will not go on by itself, and why. */
+export interface StuckSplit {
+  readonly function: string;
+  /** Absent: the splits of the source cannot even be listed. */
+  readonly split?: string;
+  readonly reason: string;
 }
 
 /** The names of splits that never end and hold nothing that must be waited for. */
@@ -45,6 +53,9 @@ export class Pump {
   private readonly tasks = new Set<Promise<void>>();
   private readonly mappings = new Set<string>();
   private readonly discovered = new Set<string>();
+  private readonly stuckPumps = new Set<SplitPump>();
+  /** Functions whose source cannot be listed, with the reason. */
+  private readonly unlisted = new Map<string, string>();
   /** Splits whose parents are not drained yet. */
   private readonly waiting = new Set<string>();
   private readonly changed = new EventTarget();
@@ -88,13 +99,40 @@ export class Pump {
     return true;
   }
 
+  get stuck(): readonly StuckSplit[] {
+    const unlisted = [...this.unlisted].map(([name, reason]) => ({ function: name, reason }));
+    const splits = [...this.stuckPumps].flatMap(({ progress, stuck }) =>
+      stuck === undefined ? [] : { function: progress.function, split: progress.split, reason: stuck },
+    );
+    return [...unlisted, ...splits];
+  }
+
+  /** Whether nothing more happens by itself: every split is resolved to its end, or stuck. */
+  get isSettled(): boolean {
+    if (this.stuckPumps.size === 0 && this.unlisted.size === 0) return this.isDrained;
+    if ([...this.mappings].some((name) => !this.discovered.has(name) && !this.unlisted.has(name))) return false;
+    for (const pump of this.undrained) {
+      if (pump.drained) this.undrained.delete(pump);
+      else if (pump.stuck === undefined && !(NEVER_ENDING.has(pump.progress.split) && pump.caughtUp)) return false;
+    }
+    return true;
+  }
+
+  /** Resolves when nothing more happens by itself, with what is stuck; with an unbounded source it waits for ever. */
+  async settled(): Promise<readonly StuckSplit[]> {
+    while (!this.isSettled && !this.stopping.signal.aborted) await this.nextChange();
+    return this.stuck;
+  }
+
   /** Resolves when the sources are bounded and all of them is resolved; with an unbounded source it waits for ever. */
   async drained(): Promise<void> {
-    while (!this.isDrained && !this.stopping.signal.aborted) {
-      await new Promise<void>((resolve) => {
-        this.changed.addEventListener("change", () => resolve(), { once: true });
-      });
-    }
+    while (!this.isDrained && !this.stopping.signal.aborted) await this.nextChange();
+  }
+
+  private nextChange(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.changed.addEventListener("change", () => resolve(), { once: true });
+    });
   }
 
   /** Lets every batch that is under way end, and starts none. */
@@ -120,6 +158,7 @@ export class Pump {
     const { clock } = this.resources;
     const { signal } = this.stopping;
     let failures = 0;
+    let said = "";
     while (!signal.aborted) {
       try {
         const source = this.resources.sourceOf(functionName);
@@ -128,11 +167,20 @@ export class Pump {
         this.tellLeftOut(functionName, source);
         this.startReady(functionName, source, listed);
         this.discovered.add(functionName);
+        this.unlisted.delete(functionName);
         this.tell();
         failures = 0;
       } catch (thrown) {
         failures += 1;
-        this.observe({ type: "source-failed", function: functionName, error: describeThrown(thrown) });
+        const error = describeThrown(thrown);
+        if (error !== said) this.observe({ type: "source-failed", function: functionName, error });
+        said = error;
+        if (thrown instanceof TidemarkError && thrown.kind !== "retry") {
+          const isNew = !this.unlisted.has(functionName);
+          this.unlisted.set(functionName, error);
+          if (isNew) this.observe({ type: "split-stuck", function: functionName, reason: error });
+        }
+        this.tell();
       }
       const restMs = this.options.discoveryMs * 2 ** Math.min(failures, 30);
       await this.pauseOrStop(clock.now() + Math.min(restMs, Math.max(DISCOVERY_MS_MAX, this.options.discoveryMs)));
@@ -183,6 +231,11 @@ export class Pump {
         begins: this.begins,
         pauses: this.options.pauses ?? DELIVERY_PAUSES,
         signal: this.stopping.signal,
+        changed: () => {
+          if (pump.stuck === undefined) this.stuckPumps.delete(pump);
+          else this.stuckPumps.add(pump);
+          this.tell();
+        },
       });
       this.splits.set(name, pump);
       this.undrained.add(pump);

@@ -1,7 +1,7 @@
 /** Feeds one split to its function: one batch at a time, in order, from where control says the split stands. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { readSplit } from "../../shared/control/split-steps.ts";
-import { describeThrown } from "../../shared/errors.ts";
+import { describeThrown, TidemarkError } from "../../shared/errors.ts";
 import { BEGINNING, type Position } from "../../shared/source/position.ts";
 import type { Slots } from "../../shared/source/slots.ts";
 import type { Source } from "../../shared/source/source.ts";
@@ -12,6 +12,8 @@ import { type DeliveryOptions, deliverAll } from "./delivery.ts";
 const FAILED_SOURCE_MS_MAX = 30_000;
 /** Rests are slept in short naps, so that a stop need not wait for their end. */
 const NAP_MS = 50;
+/** What is no error of Tidemark's own says of no source that it will pass: this often in a row it will not. */
+const UNEXPECTED_MAX = 3;
 
 /** Figures of one split since the engine started. */
 export interface SplitProgress {
@@ -30,6 +32,8 @@ export interface SplitProgress {
   readonly drained: boolean;
   /** What was left unread at the end because it is not whole yet, in words that name where. */
   readonly unfinished?: string;
+  /** Why it will not go on by itself; it is tried on, ever more seldom. */
+  readonly stuck?: string;
 }
 
 export interface SplitPumpOptions extends DeliveryOptions, BatchLimits {
@@ -38,6 +42,8 @@ export interface SplitPumpOptions extends DeliveryOptions, BatchLimits {
   readonly source: Source;
   /** How many splits are looked up in control at a time. */
   readonly begins: Slots;
+  /** Told when it is stuck, and when it is no more. */
+  readonly changed: () => void;
 }
 
 export class SplitPump {
@@ -48,6 +54,7 @@ export class SplitPump {
   caughtUp = false;
   drained = false;
   unfinished: string | undefined;
+  stuck: string | undefined;
   private readonly options: SplitPumpOptions;
 
   constructor(options: SplitPumpOptions) {
@@ -55,7 +62,7 @@ export class SplitPump {
   }
 
   get progress(): SplitProgress {
-    const { position, records, batches, invocations, caughtUp, drained, unfinished } = this;
+    const { position, records, batches, invocations, caughtUp, drained, unfinished, stuck } = this;
     return {
       function: this.options.function,
       split: this.options.split,
@@ -66,6 +73,7 @@ export class SplitPump {
       caughtUp,
       drained,
       ...(unfinished === undefined ? {} : { unfinished }),
+      ...(stuck === undefined ? {} : { stuck }),
     };
   }
 
@@ -73,6 +81,7 @@ export class SplitPump {
   async run(): Promise<void> {
     const { signal, clock, observe, split, pauses } = this.options;
     let failures = 0;
+    let said = "";
     while (!signal.aborted && !this.drained) {
       const before = this.records;
       try {
@@ -81,13 +90,25 @@ export class SplitPump {
       } catch (thrown) {
         if (signal.aborted) return;
         failures = this.records > before ? 1 : failures + 1;
-        observe({ type: "source-failed", function: this.options.function, split, error: describeThrown(thrown) });
+        const error = describeThrown(thrown);
+        if (error !== said) observe({ type: "source-failed", function: this.options.function, split, error });
+        said = error;
+        if (isLasting(thrown) ?? failures >= UNEXPECTED_MAX) this.noteStuck(error);
         const restsMs = Math.min(FAILED_SOURCE_MS_MAX, pauses.firstMs * 2 ** Math.min(failures, 30));
         for (const endsAtMs = clock.now() + restsMs; !signal.aborted && clock.now() < endsAtMs; ) {
           await clock.sleep(Math.min(NAP_MS, restsMs));
         }
       }
     }
+  }
+
+  private noteStuck(reason: string | undefined): void {
+    if (this.stuck === reason) return;
+    const { function: name, split, observe, changed } = this.options;
+    if (this.stuck === undefined && reason !== undefined)
+      observe({ type: "split-stuck", function: name, split, reason });
+    this.stuck = reason;
+    changed();
   }
 
   private async readFromControl(): Promise<void> {
@@ -104,6 +125,7 @@ export class SplitPump {
         if (records.length > 0 && !(await this.deliver(records))) return;
         ended = batch.ended;
         this.caughtUp = caughtUp || ended;
+        this.noteStuck(undefined);
         if (unfinished !== undefined && unfinished !== this.unfinished) {
           observe({ type: "unfinished-record", function: this.options.function, split, text: unfinished });
         }
@@ -122,7 +144,9 @@ export class SplitPump {
 
   private async deliver(records: Parameters<typeof deliverAll>[2]["records"]): Promise<boolean> {
     this.caughtUp = false;
-    const invocations = await deliverAll(this.options, this.options.function, { split: this.options.split, records });
+    this.noteStuck(undefined);
+    const options = { ...this.options, onStuck: (reason: string | undefined) => this.noteStuck(reason) };
+    const invocations = await deliverAll(options, this.options.function, { split: this.options.split, records });
     if (invocations === undefined) return false;
     this.position = records.at(-1)?.position ?? this.position;
     this.records += records.length;
@@ -133,4 +157,9 @@ export class SplitPump {
     await nextTurn();
     return true;
   }
+}
+
+/** Whether an error stays until somebody has done something; undefined: nobody knows. */
+function isLasting(thrown: unknown): boolean | undefined {
+  return thrown instanceof TidemarkError ? thrown.kind !== "retry" : undefined;
 }

@@ -3,10 +3,10 @@ import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
 import { sourceUrls } from "../../shared/app/source-options.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
+import { sendError } from "../call-codec.ts";
 import { codeVersionOf } from "../code-version.ts";
 import { HeapCore, type HeapCoreOptions } from "../heap-core.ts";
-import { loadApp } from "../load-app.ts";
-import { sendError } from "./sent-error.ts";
+import { loadingGuarded } from "./loading-guard.ts";
 import type { SupervisorSays, WorkerSays } from "./worker-messages.ts";
 
 let app: AppDefinition | undefined;
@@ -20,7 +20,7 @@ function say(message: WorkerSays): void {
 async function begin(message: SupervisorSays & { readonly type: "load" | "open" }): Promise<void> {
   if (message.type === "load") {
     codeVersion = codeVersionOf(message.appModule);
-    app = await loadApp(message.appModule);
+    app = await loadingGuarded(message.appModule, (error) => say({ type: "failed", error: sendError(error) }));
     refuseChangedBuiltIns();
     say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
     return;
@@ -59,6 +59,8 @@ function answer(method: string, given: readonly unknown[]): Promise<unknown> {
       return core.restoreStatus();
     case "skip":
       return core.skip(given[0] as Parameters<typeof core.skip>[0]);
+    case "settled":
+      return core.settled();
     case "drained":
       return core.drained();
     case "state":

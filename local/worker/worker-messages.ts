@@ -1,17 +1,9 @@
 /** What a supervisor and its worker say to each other. Plain data: it crosses a process boundary. */
 import type { AppDescription } from "../../shared/app/app-description.ts";
 import type { RequestCounts } from "../../shared/dynamodb/request-meter.ts";
-import type { ErrorKind } from "../../shared/errors.ts";
 import type { Settings } from "../../shared/lambda/settings.ts";
+import type { SentError } from "../call-codec.ts";
 import type { EngineEvent } from "../engine-event.ts";
-
-/** A thrown error as data: what it says, and what its catcher should do. */
-export interface SentError {
-  readonly kind?: ErrorKind;
-  readonly name: string;
-  readonly message: string;
-  readonly stack?: string;
-}
 
 /** Everything a worker needs besides the user's code. */
 export interface WorkerSettings extends Settings {

@@ -2,6 +2,8 @@
  * The workers of an engine: invocations wait for one that is free, one that dies is replaced, and a deployment replaces
  * all of them without losing an invocation.
  */
+import { availableParallelism } from "node:os";
+import pMap from "p-map";
 import type { Clock } from "../../shared/environment.ts";
 import { describeThrown, TidemarkError } from "../../shared/errors.ts";
 import type { EngineObserver } from "../engine-event.ts";
@@ -25,6 +27,8 @@ export interface WorkerPoolOptions {
 /** Folding stops so long before an invocation's end, so that what was done can be written down. */
 const MARGIN_MS = 5_000;
 const RELAUNCH_MS = 500;
+/** A worker loads for a second or two with a processor of its own. */
+const LAUNCHES_AT_A_TIME = Math.max(2, availableParallelism());
 
 interface Seat {
   worker: Worker | undefined;
@@ -35,7 +39,7 @@ export class WorkerPool {
   private readonly options: WorkerPoolOptions;
   private launch: () => Promise<Worker>;
   private readonly seats: Seat[] = [];
-  private readonly queue: ((seat: Seat) => void)[] = [];
+  private readonly queue: { readonly resolve: (seat: Seat) => void; readonly reject: (error: Error) => void }[] = [];
   /** Seats that a deployment waits for. */
   private readonly reserved = new Map<Seat, () => void>();
   private stopping = false;
@@ -65,7 +69,7 @@ export class WorkerPool {
     return [...this.retired, ...this.seats.flatMap(({ worker }) => worker ?? [])];
   }
 
-  /** Invokes a function on the next free worker; rejects when that one dies. */
+  /** Invokes a function on the next free worker; rejects when that one dies, or none can be started any more. */
   async invoke({ function: functionName, event }: Invocation): Promise<unknown> {
     const seat = await this.take();
     const worker = seat.worker as Worker;
@@ -131,8 +135,10 @@ export class WorkerPool {
 
   /** As many as there are to be, or none. @throws what a launch throws, when those that came up have ended again */
   private async launchAll(launch: () => Promise<Worker>): Promise<Worker[]> {
-    const launched = await Promise.allSettled(
-      Array.from({ length: this.options.workers }, () => this.launchTimed(launch)),
+    const launched = await pMap(
+      Array.from({ length: this.options.workers }, (_, index) => index),
+      () => settled(this.launchTimed(launch)),
+      { concurrency: LAUNCHES_AT_A_TIME },
     );
     const failed = launched.find((result) => result.status === "rejected");
     const fresh = launched.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
@@ -176,15 +182,22 @@ export class WorkerPool {
         return this.free(seat);
       } catch (thrown) {
         this.options.observe({ type: "worker-ended", pid: 0, how: describeThrown(thrown), expected: false });
+        if (thrown instanceof TidemarkError && thrown.kind !== "retry") this.refuseWaiting(thrown);
         await this.options.clock.sleep(RELAUNCH_MS);
       }
     }
   }
 
+  /** Who waits is told why nobody comes, and asks again: the app cannot be loaded any more. */
+  private refuseWaiting(why: TidemarkError): void {
+    if (this.seats.some(({ worker }) => worker !== undefined)) return;
+    for (const { reject } of this.queue.splice(0)) reject(why);
+  }
+
   private take(): Promise<Seat> {
     if (this.stopping) return Promise.reject(new TidemarkError("retry", "The engine is stopping."));
     const seat = this.seats.find(({ busy, worker }) => !busy && worker !== undefined);
-    if (seat === undefined) return new Promise((resolve) => this.queue.push(resolve));
+    if (seat === undefined) return new Promise((resolve, reject) => this.queue.push({ resolve, reject }));
     seat.busy = true;
     return Promise.resolve(seat);
   }
@@ -204,6 +217,11 @@ export class WorkerPool {
     }
     const next = this.queue.shift();
     seat.busy = next !== undefined;
-    next?.(seat);
+    next?.resolve(seat);
   }
+}
+
+async function settled<Answer>(promise: Promise<Answer>): Promise<PromiseSettledResult<Answer>> {
+  const [result] = await Promise.allSettled([promise]);
+  return result;
 }

@@ -8,10 +8,10 @@ import { sourceUrls } from "../../shared/app/source-options.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
 import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
+import { sendError } from "../call-codec.ts";
 import { codeVersionOf } from "../code-version.ts";
-import { loadApp } from "../load-app.ts";
 import { type LocalSurroundings, localSurroundings } from "../surroundings.ts";
-import { sendError } from "./sent-error.ts";
+import { loadingGuarded } from "./loading-guard.ts";
 import type { SupervisorSays, WorkerSays, WorkerSettings } from "./worker-messages.ts";
 
 let app: AppDefinition | undefined;
@@ -27,7 +27,7 @@ function say(message: WorkerSays): void {
 
 async function load(appModule: string): Promise<void> {
   codeVersion = codeVersionOf(appModule);
-  app = await loadApp(appModule);
+  app = await loadingGuarded(appModule, (error) => say({ type: "failed", error: sendError(error) }));
   refuseChangedBuiltIns();
   say({ type: "loaded", app: describeApp(app), sources: sourceUrls(app) });
 }

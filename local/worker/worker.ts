@@ -3,9 +3,10 @@ import type { ChildProcess } from "node:child_process";
 import type { AppDescription } from "../../shared/app/app-description.ts";
 import type { RequestCounts } from "../../shared/dynamodb/request-meter.ts";
 import { TidemarkError } from "../../shared/errors.ts";
+import { receiveError } from "../call-codec.ts";
 import type { EngineObserver } from "../engine-event.ts";
 import { forkModule } from "../fork-module.ts";
-import { receiveError } from "./sent-error.ts";
+import { LOAD_MS, tooSlow } from "../load-app.ts";
 import type { SupervisorSays, WorkerSays, WorkerSettings } from "./worker-messages.ts";
 
 /** What the app module says of itself. */
@@ -46,12 +47,14 @@ export class Worker {
   /** Why the process ends by itself, once it has said so. */
   private why: string | undefined;
   private readonly lastAnswers: (() => void)[] = [];
+  private failure: Error | undefined;
 
   /** @param entry the worker's module: an event worker, or the one that holds a heap engine */
   constructor(entry: "./worker-process" | "./heap-worker-process", observe: EngineObserver) {
     this.observe = observe;
     this.child = forkModule(entry, import.meta.url, [], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
+      // What the app prints is no result of the command.
+      stdio: ["ignore", 2, 2, "ipc"],
       execArgv: entry === "./heap-worker-process" ? HEAP_NODE_FLAGS : [],
     });
     this.pid = this.child.pid ?? 0;
@@ -66,9 +69,22 @@ export class Worker {
     return this.end !== undefined;
   }
 
-  /** Imports the user's code. @throws TidemarkError of `loadApp` */
-  async load(appModule: string): Promise<LoadedApp> {
-    const said = await this.start({ type: "load", appModule });
+  /**
+   * Imports the user's code, in so many ms at the most.
+   * @throws TidemarkError of `loadApp`, also when the module ends the process
+   */
+  async load(appModule: string, loadMs = LOAD_MS): Promise<LoadedApp> {
+    let late = false;
+    const alarm = setTimeout(() => {
+      late = true;
+      this.kill("SIGKILL");
+    }, loadMs);
+    const said = await this.start({ type: "load", appModule })
+      .catch((thrown: unknown) => {
+        if (late) throw tooSlow(appModule, loadMs);
+        throw this.end === undefined || this.failure !== undefined ? thrown : endedIn(appModule, this.end);
+      })
+      .finally(() => clearTimeout(alarm));
     if (said.type === "loaded") return said;
     throw new TidemarkError("report-bug", `A worker answered ${said.type} when it was told to load the app.`);
   }
@@ -83,8 +99,9 @@ export class Worker {
     if (this.end !== undefined) return Promise.reject(died(this.pid, this.end));
     const id = this.next++;
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject });
+      // It throws when the question holds what cannot be sent.
       this.say({ ...question, id });
+      this.waiting.set(id, { resolve, reject });
     });
   }
 
@@ -99,6 +116,7 @@ export class Worker {
   }
 
   private start(message: SupervisorSays): Promise<WorkerSays> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.end !== undefined) return Promise.reject(died(this.pid, this.end));
     return new Promise((resolve, reject) => {
       this.started = { resolve, reject };
@@ -118,7 +136,8 @@ export class Worker {
         this.started?.resolve(message);
         return;
       case "failed":
-        this.started?.reject(receiveError(message.error));
+        this.failure ??= receiveError(message.error);
+        this.started?.reject(this.failure);
         return;
       case "event":
         this.observe(message.event);
@@ -151,6 +170,13 @@ export class Worker {
     this.waiting.clear();
     return how;
   }
+}
+
+function endedIn(appModule: string, how: string): TidemarkError {
+  return new TidemarkError(
+    "fix-configuration",
+    `The app module ${appModule} ended its process (${how}) while it was loaded. A module of an app only defines it: take out what ends the process (process.exit), there and in what it imports.`,
+  );
 }
 
 function died(pid: number, how: string): TidemarkError {

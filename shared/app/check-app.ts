@@ -3,6 +3,13 @@ import { TidemarkError } from "../errors.ts";
 import { checkFunction } from "../function/check-function.ts";
 import { checkName, checkOptions, checkPositiveInteger, show } from "../function/check-options.ts";
 import { nearestName } from "../function/nearest-name.ts";
+import {
+  CHECKPOINT_INTERVAL_MS_MAX,
+  CHECKPOINT_TIMEOUT_MS_MAX,
+  CONSECUTIVE_DEAD_LETTERS_MAX,
+  RETAINED_MAX,
+  TRIES_MAX,
+} from "./limits.ts";
 
 interface CheckedBinding {
   readonly name: string;
@@ -135,9 +142,13 @@ function checkUrl(what: string, given: unknown): void {
 function checkCheckpointing(given: unknown): void {
   checkOptions("checkpointing", given, ["intervalMs", "mode", "timeoutMs", "retained"]);
   const { intervalMs, mode, timeoutMs, retained } = given;
-  if (intervalMs !== undefined) checkPositiveInteger("checkpointing.intervalMs", intervalMs, "milliseconds");
-  if (timeoutMs !== undefined) checkPositiveInteger("checkpointing.timeoutMs", timeoutMs, "milliseconds");
-  if (retained !== undefined) checkPositiveInteger("checkpointing.retained", retained, "checkpoints");
+  if (intervalMs !== undefined) {
+    checkPositiveInteger("checkpointing.intervalMs", intervalMs, "milliseconds", CHECKPOINT_INTERVAL_MS_MAX);
+  }
+  if (timeoutMs !== undefined) {
+    checkPositiveInteger("checkpointing.timeoutMs", timeoutMs, "milliseconds", CHECKPOINT_TIMEOUT_MS_MAX);
+  }
+  if (retained !== undefined) checkPositiveInteger("checkpointing.retained", retained, "checkpoints", RETAINED_MAX);
   if (mode === undefined || mode === "exactly-once" || mode === "at-least-once") return;
   throw new TidemarkError(
     "fix-configuration",
@@ -148,8 +159,13 @@ function checkCheckpointing(given: unknown): void {
 function checkDeadLetters(given: unknown): void {
   checkOptions("deadLetters", given, ["triesMax", "maxConsecutiveDeadLetters"]);
   const { triesMax, maxConsecutiveDeadLetters } = given;
-  if (triesMax !== undefined) checkPositiveInteger("deadLetters.triesMax", triesMax, "tries");
+  if (triesMax !== undefined) checkPositiveInteger("deadLetters.triesMax", triesMax, "tries", TRIES_MAX);
   if (maxConsecutiveDeadLetters !== undefined) {
-    checkPositiveInteger("deadLetters.maxConsecutiveDeadLetters", maxConsecutiveDeadLetters, "records");
+    checkPositiveInteger(
+      "deadLetters.maxConsecutiveDeadLetters",
+      maxConsecutiveDeadLetters,
+      "records",
+      CONSECUTIVE_DEAD_LETTERS_MAX,
+    );
   }
 }

@@ -7,13 +7,13 @@ import type { SourceOptions } from "./source-options.ts";
 export type { CheckpointingMode, SourceOptions };
 
 export interface CheckpointingOptions {
-  /** Time between the starts of two checkpoints, in ms. @default none - periodic checkpoints are off, as in Flink */
+  /** Time between the starts of two checkpoints, in ms. At most 7 days. @default none - periodic checkpoints are off, as in Flink */
   readonly intervalMs?: number;
   /** @default "exactly-once" */
   readonly mode?: CheckpointingMode;
-  /** A checkpoint that takes longer is aborted, in ms. @default 600_000 (Flink's default: 10 minutes) */
+  /** A checkpoint that takes longer is aborted, in ms. At most 7 days. @default 600_000 (Flink's default: 10 minutes) */
   readonly timeoutMs?: number;
-  /** How many completed checkpoints are kept; savepoints are kept besides. @default 10 */
+  /** How many completed checkpoints are kept; savepoints are kept besides. At most 1,000. @default 10 */
   readonly retained?: number;
 }
 

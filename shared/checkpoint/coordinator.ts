@@ -15,6 +15,7 @@ import { driveCheckpoint } from "./drive.ts";
 import { highestCheckpointNumber } from "./lineage.ts";
 import { totalsOf } from "./manifest.ts";
 import type { Outcome } from "./outcome.ts";
+import { type CheckpointRequest, checkSavepointName, claimName } from "./savepoints.ts";
 import { removeLeftovers, settle } from "./settle.ts";
 import { removeOlderGenerations } from "./sweep.ts";
 import type { Workers } from "./work.ts";
@@ -27,7 +28,7 @@ export interface CoordinatorOptions {
   /** How often busy splits, and slices that another invocation writes, are asked again, in ms. @default 1_000 */
   readonly pollMs?: number;
   /** Take a checkpoint now, due or not; with a name, a savepoint: it is kept until somebody removes it. */
-  readonly request?: { readonly savepoint?: string };
+  readonly request?: CheckpointRequest;
   /**
    * Slices that each function's state is scanned in; takes effect with the next checkpoint.
    * @default as many as there are workers (4 without any), up to four times as many for a state of many keys
@@ -64,12 +65,14 @@ export type CoordinatorReport =
  * Costs, when nothing is due, one read; a checkpoint costs some three small writes a split, a scan of the state, one
  * PUT a part and the manifest's, and retention's few.
  *
- * @throws TidemarkError `fix-configuration` when the app's mode is not the one it runs in; whatever the stores throw
+ * @throws TidemarkError `fix-configuration` when the app's mode is not the one it runs in, or a savepoint's name cannot be
+ * had; whatever the stores throw
  * (`retry` after their patience): nothing is lost, the next invocation carries on.
  */
 export async function runCoordinator(resources: AppResources, options: CoordinatorOptions): Promise<CoordinatorReport> {
   const { app, clock, control: store, observe } = resources;
-  const { deadlineMs, pollMs = 1_000, slicesConcurrency, workers } = options;
+  const { deadlineMs, pollMs = 1_000, slicesConcurrency, workers, request } = options;
+  if (request?.savepoint !== undefined) checkSavepointName(request.savepoint);
   let report: CoordinatorReport = { outcome: "idle" };
   let triggered: number | undefined;
 
@@ -101,10 +104,12 @@ export async function runCoordinator(resources: AppResources, options: Coordinat
       await settle(resources, control, deadlineMs);
     } else if (
       triggered === undefined &&
-      (options.request !== undefined || isDue(resources, control, options.dueEarlyMs))
+      (request === undefined ? isDue(resources, control, options.dueEarlyMs) : !isAnswered(request, checkpoint))
     ) {
       if (clock.now() >= deadlineMs) return report;
-      triggered = await trigger(resources, control, options.request?.savepoint);
+      const begun = await trigger(resources, control, request);
+      if (begun === "answered") return report;
+      triggered = begun;
     } else {
       await removeOlderGenerations(resources, control, deadlineMs);
       return report;
@@ -143,12 +148,23 @@ function isDue({ app, clock }: AppResources, { checkpoint }: Control, dueEarlyMs
   return checkpoint === undefined || clock.now() - checkpoint.triggeredAtMs >= intervalMs - dueEarlyMs;
 }
 
-/** @returns the checkpoint's number when this call opened it; another invocation may have been first. */
+/** The last checkpoint is the very one that was asked for: an earlier invocation has seen to it. */
+function isAnswered({ token }: CheckpointRequest, checkpoint: CheckpointRecord | undefined): boolean {
+  return token !== undefined && checkpoint?.token === token && checkpoint.status === "COMPLETED";
+}
+
+/**
+ * @returns the checkpoint's number when this call opened it; another invocation may have been first. "answered": the
+ *   savepoint that is asked for is there
+ */
 async function trigger(
-  { clock, control: store, observe, randomness, storage }: AppResources,
+  { app, clock, control: store, observe, randomness, storage }: AppResources,
   control: Control,
-  savepoint: string | undefined,
-): Promise<number | undefined> {
+  request: CheckpointRequest = {},
+): Promise<number | "answered" | undefined> {
+  const { savepoint } = request;
+  const replaces = savepoint === undefined ? [] : await claimName(storage, app.name, { ...request, savepoint });
+  if (replaces === "taken") return "answered";
   // Numbers are never used twice: what an earlier life of the app left in storage keeps its own.
   const past =
     control.checkpoint === undefined || control.checkpoint.foreign === true
@@ -162,8 +178,9 @@ async function trigger(
     n: Math.max(control.epoch, past) + 1,
     open: true,
     status: "TRIGGERED",
-    token: randomness.token(),
+    token: request.token ?? randomness.token(),
     ...(savepoint === undefined ? {} : { savepoint }),
+    ...(replaces.length === 0 ? {} : { replaces: [...replaces] }),
     triggeredAtMs: nowMs,
     ageFromMs,
     ...(keysBefore === undefined ? {} : { keysBefore }),

@@ -75,14 +75,19 @@ export function neededCheckpoints(control: Control, kept: RetentionView["kept"])
 
 /**
  * Deletes what is past retention, given that `completed` (a checkpoint that may be deleted one day) is new.
+ * @param retired savepoints that lost their name to a newer one, and may be deleted one day as well
  * Costs a GET for each kept checkpoint, and for each deleted one a PUT, a LIST and a DELETE a part.
  * @returns the numbers that are still kept.
  */
-export async function applyRetention(resources: AppResources, completed: number | undefined): Promise<number[]> {
+export async function applyRetention(
+  resources: AppResources,
+  completed: number | undefined,
+  retired: readonly number[] = [],
+): Promise<number[]> {
   for (let decision = 1; decision <= DECISIONS_MAX; decision += 1) {
     const known = await readControl(resources.control);
     if (known === undefined) return [];
-    const numbers = [...new Set([...(known.kept ?? []), ...(completed === undefined ? [] : [completed])])];
+    const numbers = [...new Set([...(known.kept ?? []), ...retired, ...(completed === undefined ? [] : [completed])])];
     const kept = await readKept(resources, numbers);
     const control = await readControl(resources.control);
     if (control === undefined) return [];

@@ -37,7 +37,11 @@ export async function settle(
     await removeProgress(resources, n);
     return settleCheckpoint(resources.control, { n });
   }
-  const kept = await applyRetention(resources, checkpoint.savepoint === undefined ? n : undefined);
+  const kept = await applyRetention(
+    resources,
+    checkpoint.savepoint === undefined ? n : undefined,
+    checkpoint.replaces ?? [],
+  );
   if (checkpoint.snapshot !== undefined) {
     await removeTombstones(resources, control, { n, slices: checkpoint.snapshot.slices }, deadlineMs);
   }

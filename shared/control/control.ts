@@ -24,6 +24,8 @@ export interface CheckpointRecord {
   /** Tells this checkpoint from one of the same number in another life of the app. */
   readonly token: string;
   readonly savepoint?: string;
+  /** Older savepoints of the same name, which go by retention once it is completed. */
+  readonly replaces?: readonly number[];
   readonly triggeredAtMs: number;
   readonly finishedAtMs?: number;
   /** Keys of all its functions, once it is completed. */

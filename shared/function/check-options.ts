@@ -31,11 +31,12 @@ export function checkName(what: string, given: unknown): asserts given is string
   );
 }
 
-export function checkPositiveInteger(what: string, given: unknown, unit: string): void {
-  if (typeof given === "number" && Number.isSafeInteger(given) && given >= 1) return;
+export function checkPositiveInteger(what: string, given: unknown, unit: string, max = Number.MAX_SAFE_INTEGER): void {
+  if (typeof given === "number" && Number.isSafeInteger(given) && given >= 1 && given <= max) return;
+  const bound = max === Number.MAX_SAFE_INTEGER ? "" : ` and at most ${max.toLocaleString("en-US")}`;
   throw new TidemarkError(
     "fix-configuration",
-    `${what} is ${show(given)}; it must be a whole number of ${unit}, at least 1. Give one, or leave the option out for its default.`,
+    `${what} is ${show(given)}; it must be a whole number of ${unit}, at least 1${bound}. Give one, or leave the option out for its default.`,
   );
 }
 

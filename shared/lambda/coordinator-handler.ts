@@ -3,6 +3,7 @@ import pMap from "p-map";
 import { functionNamed } from "../app/app-description.ts";
 import type { AppResources } from "../app/app-resources.ts";
 import { type CoordinatorReport, runCoordinator } from "../checkpoint/coordinator.ts";
+import type { CheckpointRequest } from "../checkpoint/savepoints.ts";
 import type { Workers } from "../checkpoint/work.ts";
 import { readControl } from "../control/control-steps.ts";
 import { deliverRedriven, type RedriveInvoker } from "../dead-letter/deliver-redriven.ts";
@@ -19,7 +20,7 @@ export interface CoordinatorInvocation {
   /** No new piece of work is begun after this; ms since 1970. */
   readonly deadlineMs: number;
   /** Asks for a checkpoint now, due or not; with a name, for a savepoint. */
-  readonly trigger?: { readonly savepoint?: string };
+  readonly trigger?: CheckpointRequest;
   /** Puts dead letters of a function back, and does nothing else: a later run delivers them. */
   readonly redrive?: LetterChoice & { readonly function: string };
   /** Has splits pass over what they stand at, and does nothing else: their next batches do it. */

@@ -5,6 +5,7 @@
 import type { AppResources } from "../app/app-resources.ts";
 import type { AppDefinition } from "../app/define-app.ts";
 import { decodingOf } from "../app/source-options.ts";
+import { StoppedError } from "../batch/fold-batch.ts";
 import { type BatchEngine, processBatch } from "../batch/process-batch.ts";
 import { replaySplit } from "../batch/replay-split.ts";
 import { StateCache } from "../batch/state-cache.ts";
@@ -18,6 +19,8 @@ export interface BatchAnswer {
   readonly batchItemFailures: readonly { readonly itemIdentifier: string }[];
   /** Why, for people; the mapping ignores it. */
   readonly reason?: string;
+  /** The split has stopped: it will not pass by itself. The mapping ignores this as well. */
+  readonly stopped?: true;
 }
 
 /** The event by which a restore has a function replay a split. */
@@ -104,11 +107,11 @@ export function createFunctionHandler(
       try {
         const request = { split, records, role: { phase: "RUNNING" }, deadlineMs } as const;
         const { failedFrom, error } = await processBatch(await engine(), request);
-        return failedFrom === undefined ? ALL_RESOLVED : failedAt(failedFrom.itemIdentifier, error?.message);
+        return failedFrom === undefined ? ALL_RESOLVED : failedAt(failedFrom.itemIdentifier, error);
       } catch (thrown) {
         const first = records[0];
         if (!(thrown instanceof TidemarkError) || thrown.kind !== "retry" || first === undefined) throw thrown;
-        return failedAt(first.itemIdentifier, thrown.message);
+        return failedAt(first.itemIdentifier, thrown);
       }
     },
     async replay({ split, generation, stop, milliseconds = Number.POSITIVE_INFINITY }, invocation) {
@@ -122,8 +125,12 @@ export function createFunctionHandler(
 
 const ALL_RESOLVED: BatchAnswer = { batchItemFailures: [] };
 
-function failedAt(itemIdentifier: string, reason: string | undefined): BatchAnswer {
-  return { batchItemFailures: [{ itemIdentifier }], ...(reason === undefined ? {} : { reason }) };
+function failedAt(itemIdentifier: string, error: TidemarkError | undefined): BatchAnswer {
+  return {
+    batchItemFailures: [{ itemIdentifier }],
+    ...(error === undefined ? {} : { reason: error.message }),
+    ...(error instanceof StoppedError ? { stopped: true } : {}),
+  };
 }
 
 export function isReplayInstruction(event: unknown): event is ReplayInstruction {

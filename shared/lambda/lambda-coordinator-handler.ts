@@ -3,6 +3,7 @@ import type { LambdaClient } from "@aws-sdk/client-lambda";
 import type { AppResources } from "../app/app-resources.ts";
 import { claimAll, takeOver } from "../app/claim.ts";
 import { checkpointAgeFromMs } from "../checkpoint/coordinator.ts";
+import { checkSavepointName } from "../checkpoint/savepoints.ts";
 import type { WorkAnswer } from "../checkpoint/work.ts";
 import { ensureControl, readControl } from "../control/control-steps.ts";
 import { TidemarkError } from "../errors.ts";
@@ -27,14 +28,15 @@ import { signStorage } from "./sign-storage.ts";
 const SCHEDULE_MS = 60_000;
 
 /**
- * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`,
- * `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well, or `{"skip":"FUNCTION"}`, which may say
+ * What the coordinator may be invoked with besides its schedule's event: `{"checkpoint":true}`, `{"savepoint":"NAME"}`, which may say
+ * `"replace":true` where there is one of that name, `{"redrive":"FUNCTION"}`, which may say `split`, `position` and `all` as well, or `{"skip":"FUNCTION"}`, which may say
  * `split` and `records`; or `{"takeOver":"CLAIM"}`, which makes the tables and the place of another life of the app this
  * deployment's.
  */
 export interface CoordinatorEvent {
   readonly checkpoint?: boolean;
   readonly savepoint?: string;
+  readonly replace?: boolean;
   readonly redrive?: string;
   readonly skip?: string;
   readonly split?: string;
@@ -82,7 +84,10 @@ export function lambdaCoordinatorHandler(): (
     const { resources, watch, claimant } = environment;
     return watched(environment, async () => {
       const { takeOver: claim, ...wish } = wishOf(event);
-      const invocation = { ...deadlineOf(context), ...wish };
+      const { awsRequestId: token } = context;
+      // Tried again, it is the same request.
+      const trigger = wish.trigger && { ...wish.trigger, ...(token === undefined ? {} : { token }) };
+      const invocation = { ...deadlineOf(context), ...wish, ...(trigger === undefined ? {} : { trigger }) };
       const claiming = {
         randomness: resources.randomness,
         prepare: () => ensureControl(resources.control, resources.app.checkpointing.mode),
@@ -114,33 +119,37 @@ export function wishOf(
 ): Pick<CoordinatorInvocation, "trigger" | "redrive" | "skip"> & Pick<CoordinatorEvent, "takeOver"> {
   const given = (event ?? {}) as CoordinatorEvent & { readonly source?: unknown; readonly tidemark?: unknown };
   if (given.source !== undefined || given.tidemark !== undefined) return {};
-  const { checkpoint, savepoint, redrive, skip, split, position, records, takeOver: claim } = given;
+  const { checkpoint, savepoint, replace, redrive, skip, split, position, records, takeOver: claim } = given;
   const wish = (["takeOver", "skip", "redrive"] as const).find((name) => given[name] !== undefined) ?? "trigger";
   const known = Object.keys(given).every((name) => MEMBERS[wish].includes(name));
   const isText = (value: unknown): boolean => value === undefined || (typeof value === "string" && value !== "");
   const isTrue = (value: unknown): boolean => value === undefined || value === true;
   const fits =
     known &&
-    [checkpoint, given.all].every(isTrue) &&
+    [checkpoint, replace, given.all].every(isTrue) &&
     [savepoint, redrive, skip, split, position, claim].every(isText) &&
+    (replace === undefined || savepoint !== undefined) &&
     (position === undefined || split !== undefined) &&
     (records === undefined || typeof records === "number");
   if (!fits) {
     throw new TidemarkError(
       "fix-configuration",
-      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"}, {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true), {"skip":"FUNCTION"} (with "split", with "records":N), {"takeOver":"CLAIM"} or {}; a restore is asked for at the restore function.`,
+      `The coordinator cannot take ${JSON.stringify(event).slice(0, 200)}, and did nothing. It takes {"checkpoint":true}, {"savepoint":"NAME"} (with "replace":true where there is one of that name), {"redrive":"FUNCTION"} (with "split", with "split" and "position", or with "all":true), {"skip":"FUNCTION"} (with "split", with "records":N), {"takeOver":"CLAIM"} or {}; a restore is asked for at the restore function.`,
     );
   }
   if (claim !== undefined) return { takeOver: claim };
   if (redrive !== undefined) return { redrive: { function: redrive, ...chosen(given, "split", "position", "all") } };
   if (skip !== undefined) return { skip: { function: skip, ...chosen(given, "split", "records") } };
-  if (savepoint !== undefined) return { trigger: { savepoint } };
+  if (savepoint !== undefined) {
+    checkSavepointName(savepoint);
+    return { trigger: { savepoint, ...(replace === undefined ? {} : { replace }) } };
+  }
   return checkpoint === true ? { trigger: {} } : {};
 }
 
 /** What each wish may say. */
 const MEMBERS: { readonly [wish in "trigger" | "redrive" | "skip" | "takeOver"]: readonly string[] } = {
-  trigger: ["checkpoint", "savepoint"],
+  trigger: ["checkpoint", "savepoint", "replace"],
   redrive: ["redrive", "split", "position", "all"],
   skip: ["skip", "split", "records"],
   takeOver: ["takeOver"],

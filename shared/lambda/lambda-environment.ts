@@ -28,6 +28,8 @@ import type { Settings } from "./settings.ts";
 /** The part of Lambda's context that is used. */
 export interface LambdaContext {
   getRemainingTimeInMillis(): number;
+  /** The same when Lambda tries an invocation again. */
+  readonly awsRequestId?: string;
 }
 
 /**

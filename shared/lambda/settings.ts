@@ -1,5 +1,13 @@
 /** What an environment is told about the app it belongs to: data alone, made by whoever deploys it. */
 import type { AppDescription } from "../app/app-description.ts";
+import {
+  CHECKPOINT_INTERVAL_MS_MAX,
+  CHECKPOINT_TIMEOUT_MS_MAX,
+  CONSECUTIVE_DEAD_LETTERS_MAX,
+  RETAINED_MAX,
+  SNAPSHOT_WORKERS_MAX,
+  TRIES_MAX,
+} from "../app/limits.ts";
 import { TidemarkError } from "../errors.ts";
 
 /** What an event source mapping was deployed with, by the names of Lambda's API; one that differs now has drifted. */
@@ -97,7 +105,26 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env, app?:
   const settings = { ...(description === undefined ? {} : { app: description }), ...given };
   const missing = (["app", "tables", "storageUrl", "sources"] as const).filter((part) => settings[part] === undefined);
   if (missing.length > 0) throw refused(`lacks ${missing.join(", ")}`);
+  checkNumbers(settings as Settings);
   return settings as Settings;
+}
+
+/** Written by hand they may be anything: a number that is out of its range would be met in the middle of a checkpoint. */
+function checkNumbers({ app, deployment }: Settings): void {
+  const { checkpointing, deadLetters } = app;
+  const numbers: readonly (readonly [string, unknown, number])[] = [
+    ["app.checkpointing.intervalMs", checkpointing?.intervalMs, CHECKPOINT_INTERVAL_MS_MAX],
+    ["app.checkpointing.timeoutMs", checkpointing?.timeoutMs, CHECKPOINT_TIMEOUT_MS_MAX],
+    ["app.checkpointing.retained", checkpointing?.retained, RETAINED_MAX],
+    ["app.deadLetters.triesMax", deadLetters?.triesMax, TRIES_MAX],
+    ["app.deadLetters.maxConsecutiveDeadLetters", deadLetters?.maxConsecutiveDeadLetters, CONSECUTIVE_DEAD_LETTERS_MAX],
+    ["deployment.snapshotWorkers", deployment?.snapshotWorkers, SNAPSHOT_WORKERS_MAX],
+  ];
+  for (const [name, given, max] of numbers) {
+    if (given === undefined || (Number.isSafeInteger(given) && (given as number) >= 1 && (given as number) <= max))
+      continue;
+    throw refused(`has ${JSON.stringify(given)} for ${name}, which must be a whole number from 1 to ${max}`);
+  }
 }
 
 function parsed(variable: string, text: string): unknown {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type DataSet, dealFlights } from "../../cli/demo/data.ts";
 import { Feed } from "../../cli/demo/feed.ts";
+import { endpointWith, splitEndpoint } from "../../local/dynamodb/endpoint-url.ts";
 import { openHome } from "../../local/home.ts";
 import { startFaultyProxy } from "../support/faulty-proxy.ts";
 import { defectIn, startCommand } from "./command.ts";
@@ -96,7 +97,10 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   if (service.kill === undefined) tally.impossible.set("kill-dynamodb", `${service.name} is not ours to kill`);
   let diskFullHeard = 0;
   const run = new Run({
-    args: runArguments({ home: path.join(home, "home"), storage, endpoint: proxy.endpoint, source: feed.binding }),
+    args: runArguments({
+      ...{ home: path.join(home, "home"), storage, source: feed.binding },
+      endpoint: endpointWith(splitEndpoint(service.endpoint).credentials, proxy.endpoint),
+    }),
     env: { TIDEMARK_CHAOS_APP: app },
     logFile: path.join(home, "run.log"),
     onDefect: differs,

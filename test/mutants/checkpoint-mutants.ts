@@ -365,4 +365,22 @@ export const checkpointMutants: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    name: "name-had-twice",
+    breaks: "a savepoint begins whatever other savepoint has its name",
+    rule: "◆ A savepoint's name is had by one of them",
+    world: "suite",
+    suite: "test/protocol/savepoints.test.ts",
+    edits: [
+      inFile("shared/checkpoint/savepoints.ts", "if (newest === undefined || replace) return", "if (true) return"),
+    ],
+  },
+  {
+    name: "replaced-savepoint-kept",
+    breaks: "a savepoint that was replaced is not given to retention",
+    rule: "only its settling gives them to retention.",
+    world: "suite",
+    suite: "test/protocol/savepoints.test.ts",
+    edits: [inFile("shared/checkpoint/settle.ts", "checkpoint.replaces ?? []", "[]")],
+  },
 ];

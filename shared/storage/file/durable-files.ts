@@ -16,9 +16,9 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Makes a folder and those above it, and syncs every folder that got a new entry. */
-export async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
+/** Makes a folder and those above it, and syncs every folder that got a new entry. @param mode of those that are made */
+export async function makeFolder(folder: string, mode: number): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode });
   if (first === undefined) return;
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
 }
@@ -35,9 +35,9 @@ export async function linkExclusively(file: string, name: string): Promise<boole
 }
 
 /** Makes a folder of a name that nothing has yet; of any number of processes exactly one gets `true`. */
-export async function makeFolderExclusively(name: string): Promise<boolean> {
+export async function makeFolderExclusively(name: string, mode: number): Promise<boolean> {
   try {
-    await mkdir(name);
+    await mkdir(name, { mode });
     return true;
   } catch (thrown) {
     if (fileErrorCode(thrown) === "EEXIST") return false;

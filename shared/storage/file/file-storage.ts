@@ -3,6 +3,9 @@
  * replaced. What a process leaves half done is in `.tmp/` alone: a file gets its final name, by one link or rename,
  * after its bytes are on the disk, and the call is answered after its name is. Names that start with a dot are no objects.
  *
+ * Who may read a checkpoint is said by the folder's own mode: what is made in it gets that mode (files without the right
+ * to be run), less the umask. A folder that is made here is its owner's alone.
+ *
  * One thing it does not do: `remove` or `write` of a path must not race with `replace` of the same path. Tidemark
  * never does either: what is replaced (manifests) is created exclusively and never removed.
  */
@@ -28,6 +31,10 @@ export interface FileStorageOptions {
 /** A temporary file that nobody wrote to for so long belongs to a process that died. */
 const STALE_MS = 24 * 60 * 60 * 1000;
 const READ_BYTES = 256 * 1024;
+const PRIVATE_MODE = 0o700;
+/** What a file may have of a folder's mode. */
+const FILE_MODE_MASK = 0o666;
+const FOLDER_MODE_MASK = 0o777;
 
 /**
  * Checkpoint storage in a folder of a file system with hard links, for one machine or for several that share it.
@@ -40,6 +47,7 @@ export class FileCheckpointStorage implements CheckpointStorage {
   readonly #temporaries: string;
   readonly #clock: Clock;
   readonly #randomness: Randomness;
+  #mode = PRIVATE_MODE;
 
   constructor({ root, url, clock, randomness }: FileStorageOptions) {
     this.url = url;
@@ -52,7 +60,8 @@ export class FileCheckpointStorage implements CheckpointStorage {
   /** Makes the folder, checks that it can be written and that hard links are exclusive, and clears what dead processes left. */
   async probe(): Promise<void> {
     await this.#explaining("write", undefined, async () => {
-      await makeFolder(this.#root);
+      await makeFolder(this.#root, PRIVATE_MODE);
+      this.#mode = (await stat(this.#root)).mode & FOLDER_MODE_MASK;
       await this.#removeStaleTemporaries();
       await this.#withTemporary([Buffer.from("probe")], async (temporary) => {
         const name = `${temporary}.linked`;
@@ -70,7 +79,7 @@ export class FileCheckpointStorage implements CheckpointStorage {
     const target = this.#target(path);
     const measured = new MeasuredBody(body);
     const step = async (): Promise<void> => {
-      await makeFolder(dirname(target));
+      await makeFolder(dirname(target), this.#mode);
       await this.#withTemporary(measured, async (temporary) => {
         for (;;) {
           const { number, next } = await headOf(target);
@@ -87,7 +96,7 @@ export class FileCheckpointStorage implements CheckpointStorage {
   async createExclusively(path: string, body: Uint8Array): Promise<"created" | "exists"> {
     const target = this.#target(path);
     return this.#explaining("create", path, async () => {
-      await makeFolder(dirname(target));
+      await makeFolder(dirname(target), this.#mode);
       return this.#withTemporary([body], async (temporary) => {
         for (;;) {
           const { file, next } = await headOf(target);
@@ -161,7 +170,7 @@ export class FileCheckpointStorage implements CheckpointStorage {
         const { file, number, next } = await headOf(target);
         if (file === undefined) return;
         // The version files of a replaced object stay, or a crash half-way would bring an older one back.
-        if (number > 0 && !(await makeFolderExclusively(versionFile(target, next)))) continue;
+        if (number > 0 && !(await makeFolderExclusively(versionFile(target, next), this.#mode))) continue;
         await rm(target, { force: true });
         await syncFolder(dirname(target));
         return;
@@ -199,10 +208,10 @@ export class FileCheckpointStorage implements CheckpointStorage {
     body: AsyncIterable<Uint8Array> | readonly Uint8Array[],
     use: (temporary: string) => Promise<T>,
   ): Promise<T> {
-    await mkdir(this.#temporaries, { recursive: true });
+    await mkdir(this.#temporaries, { recursive: true, mode: this.#mode });
     const temporary = join(this.#temporaries, this.#randomness.token());
     try {
-      const handle = await open(temporary, "wx");
+      const handle = await open(temporary, "wx", this.#mode & FILE_MODE_MASK);
       try {
         await writeFile(handle, body);
         await handle.sync();

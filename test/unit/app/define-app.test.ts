@@ -225,7 +225,7 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
     [
       "an interval of 0",
       checkpointing({ intervalMs: 0 }),
-      "checkpointing.intervalMs is 0; it must be a whole number of milliseconds, at least 1. Give one, or leave the option out for its default.",
+      "checkpointing.intervalMs is 0; it must be a whole number of milliseconds, at least 1 and at most 604,800,000. Give one, or leave the option out for its default.",
     ],
     [
       "an interval of NaN",
@@ -250,8 +250,13 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
     [
       "none retained",
       checkpointing({ retained: 0 }),
-      "checkpointing.retained is 0; it must be a whole number of checkpoints, at least 1.",
+      "checkpointing.retained is 0; it must be a whole number of checkpoints, at least 1 and at most 1,000.",
     ],
+    ["an interval past any timer", checkpointing({ intervalMs: 2 ** 31 }), "at most 604,800,000"],
+    ["a time-out past any timer", checkpointing({ timeoutMs: Number.MAX_SAFE_INTEGER }), "at most 604,800,000"],
+    ["more retained than an item holds", checkpointing({ retained: 1_001 }), "at most 1,000."],
+    ["tries without end", deadLetters({ triesMax: 1_001 }), "at most 1,000."],
+    ["a limit that is none", deadLetters({ maxConsecutiveDeadLetters: 1e15 }), "at most 1,000,000."],
     [
       "an unknown mode",
       checkpointing({ mode: "exactly once" }),
@@ -260,12 +265,12 @@ describe("defineApp refuses, saying what was given, what is allowed and the way 
     [
       "no tries",
       deadLetters({ triesMax: 0 }),
-      "deadLetters.triesMax is 0; it must be a whole number of tries, at least 1.",
+      "deadLetters.triesMax is 0; it must be a whole number of tries, at least 1 and at most 1,000.",
     ],
     [
       "a negative limit",
       deadLetters({ maxConsecutiveDeadLetters: -1 }),
-      "deadLetters.maxConsecutiveDeadLetters is -1; it must be a whole number of records, at least 1.",
+      "deadLetters.maxConsecutiveDeadLetters is -1; it must be a whole number of records, at least 1 and at most 1,000,000.",
     ],
     [
       "a misspelt option of dead letters",

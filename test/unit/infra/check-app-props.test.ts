@@ -118,7 +118,7 @@ describe("deploying refuses", () => {
     [
       { tables: { warmThroughput: { writeUnitsPerSecond: -1 } } },
       "tables.warmThroughput.writeUnitsPerSecond is -1",
-      "units a second, at least 1",
+      "units a second, 1 to 10000000",
     ],
     [
       {
@@ -165,6 +165,7 @@ describe("deploying refuses", () => {
     [{ alarms: { refusedPercent: 0 } }, "alarms.refusedPercent is 0", "more than 0 and at most 100"],
     [{ alarms: { refusedPercent: "5" } }, 'alarms.refusedPercent is "5"', "more than 0 and at most 100"],
     [{ alarms: { checkpointAge: Duration.seconds(59) } }, "alarms.checkpointAge is 59 seconds", "at least 1 minute"],
+    [{ alarms: { checkpointAge: Duration.days(31) } }, "alarms.checkpointAge is 31 days", "at most 30 days"],
     [
       { app: defineApp({ name: "shop", functions: shop.functions }), alarms: { checkpointAge: Duration.hours(1) } },
       "alarms.checkpointAge is set",
@@ -194,8 +195,9 @@ describe("deploying refuses", () => {
     [{ memorysize: 2048 }, 'has no option "memorysize"', "Did you mean memorySize?"],
     [{ memorySize: -1 }, ".memorySize is -1", "MB, 128 to 10240"],
     [{ memorySize: "1GB" }, '.memorySize is "1GB"', "MB, 128 to 10240"],
-    [{ reservedConcurrentExecutions: -3 }, ".reservedConcurrentExecutions is -3", "at least 1"],
-    [{ reservedConcurrentExecutions: 0 }, ".reservedConcurrentExecutions is 0", "at least 1"],
+    [{ reservedConcurrentExecutions: -3 }, ".reservedConcurrentExecutions is -3", "1 to 100000"],
+    [{ reservedConcurrentExecutions: 0 }, ".reservedConcurrentExecutions is 0", "1 to 100000"],
+    [{ reservedConcurrentExecutions: 1e9 }, ".reservedConcurrentExecutions is 1000000000", "1 to 100000"],
     [{ environment: "x" }, '.environment is "x"', "CDK takes there: object"],
     [{ environment: { PORT: 80 } }, ".environment.PORT is 80", "must be a string"],
     [{ environment: { NODE_OPTIONS: "" } }, '.environment.NODE_OPTIONS is ""', "Add --enable-source-maps"],

@@ -1,6 +1,6 @@
 import { deserialize, serialize } from "node:v8";
 import { describe, expect, test } from "vitest";
-import { receiveError, sendError } from "../../../local/worker/sent-error.ts";
+import { receiveError, sendError } from "../../../local/call-codec.ts";
 import { TidemarkError } from "../../../shared/errors.ts";
 import { STRANGE } from "../../support/strange-values.ts";
 
