@@ -37,7 +37,7 @@ describe("text from outside", () => {
     const error = "Error: a\u001b]0;title\u0007\nAll read: 9 records";
     const event = { type: "source-failed", function: "f", split: "s\u009b31m", error } as const;
     expect(inWords(visibleMembers(event))).toBe(
-      "The source of f failed: Error: a\\u001b]0;title\\u0007\\nAll read: 9 records",
+      "Split s\\u009b31m of f cannot be read: Error: a\\u001b]0;title\\u0007\\nAll read: 9 records",
     );
     expect(visibleLine("a\nb\tc\u009b")).toBe("a\\nb\\tc\\u009b");
   });
