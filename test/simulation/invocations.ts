@@ -12,7 +12,14 @@ import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import type { Compression } from "../../shared/storage/compression.ts";
 import { Process } from "./process.ts";
-import { FUNCTION, type FunctionName, NEW_NAME, recordingFunction, type UserCode, withBrokenSchema } from "./recording-function.ts";
+import {
+  FUNCTION,
+  type FunctionName,
+  NEW_NAME,
+  recordingFunction,
+  type UserCode,
+  withBrokenSchema,
+} from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
 import type { Method } from "./scheduler.ts";
 import { MINUTE_MS } from "./setup.ts";

@@ -2,9 +2,8 @@
 import { skipRecords } from "../../shared/dead-letter/skip.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import type { Invocations } from "./invocations.ts";
-import { FUNCTION } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
-import { numberAt } from "./simulated-source.ts";
+import { eventsOf, numberAt } from "./simulated-source.ts";
 import type { Duty, Part, Turn } from "./turn.ts";
 
 const RECORDS_MAX = 2;
@@ -53,7 +52,8 @@ export class Skips implements Part {
     if (processes.some(({ name, dead, stalled }) => name.startsWith("K") && !dead && !stalled)) return true;
     for (const [name, { failing, position, skip }] of monitor.splits) {
       const event = source.splits.get(name)?.events[numberAt(failing?.position ?? "") - 1];
-      if (failing?.stopped !== true || event === undefined || event.key !== undefined) continue;
+      if (failing?.stopped !== true || event === undefined || eventsOf(event).every(({ key }) => key !== undefined))
+        continue;
       if (skip?.after === position) continue;
       this.#skip(name, 1);
       return true;
@@ -67,7 +67,7 @@ export class Skips implements Part {
       "K",
       async (process) => {
         const { control } = this.#invocations.resources(process);
-        await skipRecords(control, { function: FUNCTION, split, records }).catch((thrown: unknown) => {
+        await skipRecords(control, { function: process.functionName, split, records }).catch((thrown: unknown) => {
           // It went on meanwhile, or another wish waits.
           if (!(thrown instanceof TidemarkError && thrown.kind === "fix-configuration")) throw thrown;
         });
