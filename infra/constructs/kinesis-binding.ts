@@ -44,6 +44,7 @@ export class KinesisBinding {
         "it must be a stream of aws-cdk-lib/aws-kinesis. Give a new Stream(…), or Stream.fromStreamArn(…) for one that is there",
       );
     }
+    checkStreamArn(stream.streamArn);
     checkOptions("The options of fromKinesis", options, ["batchSize", "maxBatchingWindow", "retention"]);
     const { batchSize = 500, maxBatchingWindow = Duration.seconds(1), retention } = options;
     checkWhole("batchSize of fromKinesis", batchSize, { unit: "records", min: 1, max: BATCH_SIZE_MAX });
@@ -62,6 +63,20 @@ export class KinesisBinding {
   }
 }
 
+/** Of what is known of an ARN at synthesis: a name that a token stands in is not. */
+function checkStreamArn(arn: string): void {
+  const wayOut = "Give the stream's own ARN, arn:aws:kinesis:<region>:<account>:stream/<name>";
+  if (/\/consumer\//.test(arn)) {
+    refuse(
+      "The stream of fromKinesis",
+      show(arn),
+      `it is a consumer with enhanced fan-out, and positions, lags and replays are read from the stream itself, whose iterators the mapping shares. ${wayOut}`,
+    );
+  }
+  if (Token.isUnresolved(arn) || /^arn:[^:]+:kinesis:[^:]+:\d{12}:stream\/[A-Za-z0-9_.-]{1,128}$/.test(arn)) return;
+  refuse("The stream of fromKinesis", show(arn), `it must be a stream of Kinesis Data Streams. ${wayOut}`);
+}
+
 function retentionOf(stream: IStream): Duration {
   const made = stream.node.defaultChild;
   const hours = made instanceof CfnStream ? made.retentionPeriodHours : undefined;
@@ -69,9 +84,12 @@ function retentionOf(stream: IStream): Duration {
 }
 
 /**
- * Binds a source of the app to a Kinesis stream, encrypted with a key of one's own or not. Nothing else about the event
- * source mapping can be set: the rest is what the protocol needs.
- * @throws TidemarkError `fix-configuration` for an option that does not exist or is out of its range
+ * Binds a source of the app to a Kinesis stream of the app's own account and region, encrypted with a key of one's own or
+ * not. Of a stream that is there already, `Stream.fromStreamAttributes(…, { streamArn, encryptionKey })` says the key, which
+ * the roles are then allowed to use; its ARN alone does not. Nothing else about the event source mapping can be set: the rest
+ * is what the protocol needs.
+ * @throws TidemarkError `fix-configuration` for an option that does not exist or is out of its range, and for what is no
+ *   stream: a consumer with enhanced fan-out, a stream of DynamoDB
  */
 export function fromKinesis(stream: IStream, options?: KinesisBindingOptions): KinesisBinding {
   return new KinesisBinding(stream, options);

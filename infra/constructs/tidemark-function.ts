@@ -75,6 +75,16 @@ export interface TidemarkFunctionProps {
   readonly defaults?: Partial<NodejsFunctionProps>;
 }
 
+/**
+ * Packages that are still CommonJS call require() for Node's own modules, or ask where they are. Set on the global object,
+ * so that it is in the way of no banner of the user's that declares the same.
+ */
+const COMMONJS_BANNER = [
+  "import{createRequire as tidemarkRequire}from'node:module';",
+  "globalThis.require??=tidemarkRequire(import.meta.url);",
+  "globalThis.__dirname??=import.meta.dirname;globalThis.__filename??=import.meta.filename;",
+].join("");
+
 const packageRoot = path.resolve(import.meta.dirname, "../..");
 
 /** TypeScript in Tidemark's own tree, JavaScript in the package: as this file is. */
@@ -170,9 +180,8 @@ function bundlingOf({ alias = {}, define = {} }: TidemarkFunctionProps, own: Bun
     minify: true,
     sourceMap: true,
     sourcesContent: false,
-    // Packages that are still CommonJS call require() for Node's own modules.
-    banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",
     ...own,
+    banner: `${COMMONJS_BANNER}${own.banner ?? ""}`,
     define: { ...own.define, ...define },
     esbuildArgs: { ...own.esbuildArgs, ...(aliases.length === 0 ? {} : { "--alias": aliases }) },
   };

@@ -30,6 +30,7 @@ export interface LambdaContext {
   getRemainingTimeInMillis(): number;
   /** The same when Lambda tries an invocation again. */
   readonly awsRequestId?: string;
+  readonly invokedFunctionArn?: string;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { describeApp } from "../app/app-description.ts";
 import type { AppDefinition } from "../app/define-app.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../built-ins.ts";
+import { TidemarkError } from "../errors.ts";
 import { answering } from "./error-answer.ts";
 import { createEventHandler, isReplayInstruction } from "./event-handler.ts";
 import {
@@ -34,6 +35,7 @@ export function lambdaEventHandler(
     const invocation = (): Promise<object> =>
       watched(environment, async () => {
         try {
+          checkPlace(event, context);
           return await environment.onOwnGround(() => handle(event, deadlineOf(context)));
         } finally {
           environment.watch.ofFunction(functionName, "writeUnits", environment.writeUnits());
@@ -52,4 +54,20 @@ function endChanged({ watch }: LambdaEnvironment): void {
   watch.failed(change);
   watch.publish();
   process.exit(1);
+}
+
+/**
+ * A stack that does not say its account can be given a stream of another one, whose records its mapping would deliver.
+ * Lags, replays and retention would be read from a stream of the same name here.
+ */
+function checkPlace(event: unknown, { invokedFunctionArn }: LambdaContext): void {
+  const { Records } = (event ?? {}) as { readonly Records?: readonly ({ readonly eventSourceARN?: unknown } | null)[] };
+  const arn = Array.isArray(Records) ? Records[0]?.eventSourceARN : undefined;
+  if (typeof arn !== "string" || invokedFunctionArn === undefined) return;
+  const [its, ours] = [arn, invokedFunctionArn].map((one) => one.split(":").slice(3, 5).join(" "));
+  if (its === ours) return;
+  throw new TidemarkError(
+    "fix-configuration",
+    `Records of ${arn} were delivered to ${invokedFunctionArn}; functions read streams of their own region and account. Nothing of them was folded. Deploy the app where the stream is.`,
+  );
 }

@@ -278,6 +278,21 @@ describe("an event function as deployed", () => {
     expect(await counted()).toBe(10);
   });
 
+  test("refuses records of another account's or region's stream, which it could not read again", async () => {
+    const invokedFunctionArn = "arn:aws:lambda:us-east-1:111111111111:function:shop-counting";
+    for (const place of ["us-east-1:222222222222", "eu-west-1:111111111111"]) {
+      const eventSourceARN = `arn:aws:kinesis:${place}:stream/clicks`;
+      const delivered = lambdaEventHandler(app, "counting")(
+        { Records: [{ eventSourceARN }] },
+        { ...LONG, invokedFunctionArn },
+      );
+      await expect(delivered).rejects.toThrow(
+        expect.objectContaining({ kind: "fix-configuration", message: expect.stringContaining(eventSourceARN) }),
+      );
+    }
+    written();
+  });
+
   test("with less time than the margin still folds", async () => {
     const { item: before } = await split();
     await put([21]);

@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { RemovalPolicy } from "aws-cdk-lib";
+import { App, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import exampleApp from "../../../functions/app.ts";
+import { TidemarkApp } from "../../../infra/constructs/index.ts";
 import { ExampleStack } from "../../../infra/example-stack.ts";
-import { newStack, spelt } from "./deployed-app.ts";
+import commonjsApp from "./commonjs/app.ts";
+import { newStack, rightProps, spelt } from "./deployed-app.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 
@@ -87,6 +89,38 @@ describe("-c", () => {
       const [[name, value]] = Object.entries(wrong) as [[string, string]];
       await expect(synthesised(wrong)).rejects.toThrow(new RegExp(`-c ${name}=${value}: it can be .* Leave it out`));
     },
+  );
+});
+
+describe("an app with CommonJS in it", () => {
+  const banner = "import{createRequire}from'node:module';const require=createRequire(import.meta.url);";
+
+  test.each([
+    ["without a banner of its own", {}],
+    ["with a banner of its own", { banner: "/* ours */" }],
+    ["with the banner that others need for it", { banner }],
+  ])(
+    "is bundled so that it loads, %s",
+    async (_, bundling) => {
+      const stack = new Stack(new App({ outdir: await mkdtemp(path.join(output, "commonjs-")) }), "Shop");
+      const props = rightProps(stack, commonjsApp);
+      const own = { lambda: { bundling } };
+      const { coordinator } = new TidemarkApp(stack, "App", {
+        ...{ ...props, module: "test/unit/infra/commonjs/app.ts", functions: { visits: own } },
+      });
+      expect(coordinator).toBeDefined();
+      const functions = Template.fromStack(stack).findResources("AWS::Lambda::Function");
+      const asset = Object.values(functions).find(({ Properties }) => /function visits/.test(Properties.Description));
+      const { name } = path.parse(asset?.Properties.Code.S3Key);
+      const module = path.join((stack.node.root as App).outdir, `asset.${name}`, "index.mjs");
+      // In a process of its own, as Lambda loads it.
+      const script = `import(${JSON.stringify(pathToFileURL(module).href)}).then(({ handler }) => console.log(typeof handler))`;
+      const { stdout } = await promisify(execFile)(process.execPath, ["-e", script], {
+        env: { ...process.env, TIDEMARK_FUNCTION: "visits" },
+      });
+      expect(stdout.trim()).toBe("function");
+    },
+    120_000,
   );
 });
 

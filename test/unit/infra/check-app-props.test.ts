@@ -382,6 +382,19 @@ describe("fromKinesis refuses", () => {
     ["stream", { batchsize: 1 }, 'no option "batchsize"', "Did you mean batchSize?"],
     ["stream", { parallelizationFactor: 2 }, 'no option "parallelizationFactor"'],
     ["stream", { filters: [] }, 'no option "filters"'],
+    [
+      { streamArn: "arn:aws:kinesis:eu-west-1:111111111111:stream/in/consumer/c:1" },
+      undefined,
+      "The stream of fromKinesis is",
+      "a consumer with enhanced fan-out",
+    ],
+    [
+      { streamArn: "arn:aws:dynamodb:eu-west-1:111111111111:table/t/stream/2026-01-31T00:00:00.000" },
+      undefined,
+      "The stream of fromKinesis is",
+      "must be a stream of Kinesis Data Streams",
+    ],
+    [{ streamArn: "clicks" }, undefined, 'The stream of fromKinesis is "clicks"', "the stream's own ARN"],
     ["stream", { batchSize: 0 }, "batchSize of fromKinesis is 0", "1 to 10000"],
     ["stream", { batchSize: 10_001 }, "batchSize of fromKinesis is 10001"],
     [

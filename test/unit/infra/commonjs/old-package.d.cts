@@ -1,0 +1,2 @@
+declare const old: { readonly one: () => number };
+export = old;
