@@ -233,14 +233,16 @@ function objects(actions: readonly string[], { checkpoints }: Ground, paths: rea
 
 /**
  * S3 says "no such key" only to those who may list the bucket; others are told "access denied". It asks for that without
- * a prefix, hence IfExists.
+ * a prefix, hence IfExists; should it ask with the key of what is missing, the prefixes hold as well.
  */
 function listing({ checkpoints }: Ground, prefixes: readonly string[]): PolicyStatement {
   return new PolicyStatement({
     actions: ["s3:ListBucket"],
     resources: [checkpoints.bucket.bucketArn],
     conditions: {
-      StringLikeIfExists: { "s3:prefix": prefixes.map((prefix) => `${checkpoints.root}${prefix}*`) },
+      StringLikeIfExists: {
+        "s3:prefix": [CLAIM_PATH, ...prefixes.map((prefix) => `${prefix}*`)].map((path) => checkpoints.root + path),
+      },
     },
   });
 }

@@ -47,7 +47,7 @@ function policyOf(template: Template, role: string): string[] {
 }
 
 const listing = (...prefixes: readonly string[]) =>
-  `s3:ListBucket <AppCheckpoints.Arn> if {StringLikeIfExists:{s3:prefix:[${prefixes.join(",")}]}}`;
+  `s3:ListBucket <AppCheckpoints.Arn> if {StringLikeIfExists:{s3:prefix:[${["shop/claim.json", ...prefixes].join(",")}]}}`;
 
 const LOOKING = [
   "kinesis:DescribeStreamSummary <Clicks.Arn>",
