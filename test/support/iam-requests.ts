@@ -3,6 +3,7 @@
  * https://docs.aws.amazon.com/service-authorization/latest/reference/
  */
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
+import { isCommitPath } from "../../shared/storage/object-paths.ts";
 
 /** What is asked for, by names that templates spell each in their own way: `table:control`, `object:chk-…`, `function:…`. */
 export interface AskedFor {
@@ -112,4 +113,12 @@ export function withKeys(asked: AskedFor): AskedFor[] {
   if (action === "s3:PutObject") return [asked, ...use("s3", ["Decrypt", "GenerateDataKey"])];
   if (action === "kinesis:GetRecords") return [asked, ...use("kinesis", ["Decrypt"])];
   return [asked];
+}
+
+/** What a function that signs its checkpoints asks KMS for, to write or to believe what decides a restore. */
+export function withSignatures(asked: AskedFor): AskedFor[] {
+  const { action, resource } = asked;
+  const mac = { "s3:PutObject": "kms:GenerateMac", "s3:GetObject": "kms:VerifyMac" }[action];
+  if (mac === undefined || !isCommitPath(resource.replace(/^object:/, ""))) return [asked];
+  return [asked, { action: mac, resource: "key:signing", context: {} }];
 }
