@@ -1,4 +1,6 @@
 /** Splits that stand at a record are asked to pass over it. */
+
+import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import { skipRecords } from "../../shared/dead-letter/skip.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import type { Invocations } from "./invocations.ts";
@@ -51,9 +53,11 @@ export class Skips implements Part {
     const { monitor, processes, source } = this.#scene;
     if (processes.some(({ name, dead, stalled }) => name.startsWith("K") && !dead && !stalled)) return true;
     for (const [name, { failing, position, skip }] of monitor.splits) {
-      const event = source.splits.get(name)?.events[numberAt(failing?.position ?? "") - 1];
-      if (failing?.stopped !== true || event === undefined || eventsOf(event).every(({ key }) => key !== undefined))
-        continue;
+      if (failing?.stopped !== true) continue;
+      // What stands there is refused: whatever else a letter was given up for is repaired by now.
+      const event = source.splits.get(name)?.events[numberAt(failing.position) - 1];
+      const isEvent = event !== undefined && eventsOf(event).every(({ key }) => key !== undefined);
+      if (isEvent || (event === undefined && name !== REDRIVE_SPLIT)) continue;
       if (skip?.after === position) continue;
       this.#skip(name, 1);
       return true;
