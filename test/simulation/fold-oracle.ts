@@ -67,7 +67,7 @@ export function flawOfFold(
 function dueByKey(
   splits: ReadonlyMap<string, SimulatedSplit>,
   reached: ReadonlyMap<string, Reached>,
-  { redriven, unseen, faulty }: FoldRules,
+  { redriven, repeats, unseen, faulty }: FoldRules,
 ): Map<string, Map<string, Due[]>> {
   const due = new Map<string, Map<string, Due[]>>();
   for (const [split, { position, holes, maybeTo = position }] of reached) {
@@ -79,7 +79,8 @@ function dueByKey(
       // One that the schema refuses is never folded, whatever else is in its record.
       if (ofRecord.some(({ key }) => key === undefined)) continue;
       const hole = holeAt(holes, place);
-      const isGivenUp = hole?.cause === "dead-letter" && ofRecord.some(({ id }) => faulty(id));
+      // Where events are folded again, one may have been folded over another state before it was given up over this one.
+      const isGivenUp = hole?.cause === "dead-letter" && !repeats && ofRecord.some(({ id }) => faulty(id));
       for (const [number, { id, key, clear }] of ofRecord.entries()) {
         const ofKey = due.get(key as string) ?? new Map<string, Due[]>();
         due.set(key as string, ofKey);

@@ -10,12 +10,7 @@ import type { Part, Turn } from "./turn.ts";
 const LIFETIME_MS_MAX = 74 * MINUTE_MS;
 
 export class Surroundings implements Part {
-  readonly turns: readonly Turn[] = [
-    { weight: 1, begin: () => this.#arriveSome() },
-    { weight: 1, begin: () => this.#passTime() },
-    { weight: 1, begin: () => this.#disturb() },
-    { weight: 1, begin: () => this.wake() },
-  ];
+  readonly turns: readonly Turn[];
   readonly #scene: Scene;
   readonly #invocations: Invocations;
   #killsLeft: number;
@@ -24,6 +19,19 @@ export class Surroundings implements Part {
     this.#scene = scene;
     this.#invocations = invocations;
     this.#killsLeft = scene.setup.kills;
+    const { monitor, setup } = scene;
+    this.turns = [
+      { weight: 1, begin: () => this.#arriveSome() },
+      { weight: 1, begin: () => this.#passTime() },
+      { weight: 1, begin: () => this.#disturb() },
+      { weight: 1, begin: () => this.wake() },
+      {
+        // Records that a replay is on its way to are forgotten.
+        weight: setup.expiry && setup.restores > 0 ? 1 : 0,
+        begin: () => this.#passTime(),
+        reaction: () => (monitor.known?.phase === "REPLAYING" ? 0.03 : 0),
+      },
+    ];
   }
 
   #arriveSome(): boolean {
