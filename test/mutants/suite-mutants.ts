@@ -2,6 +2,7 @@
 import { inFile, type Mutant } from "./mutant.ts";
 
 const REQUESTED = "test/protocol/requested-restores.test.ts";
+const TURNED = "test/unit/restore/turn-mappings.test.ts";
 const HELD = "test/protocol/held-restores.test.ts";
 
 const VERSIONS = "test/protocol/state-versions.test.ts";
@@ -131,7 +132,8 @@ export const suiteMutants: readonly Mutant[] = [
     name: "mapping-left-to-late-requests",
     breaks: "what a mapping is owed is forgotten as soon as it is seen on, whoever may still ask for it to be off",
     rule: "when every mapping is seen enabled and the restore ended longer ago than the longest invocation",
-    world: "ports",
+    world: "suite",
+    suite: TURNED,
     edits: [
       inFile(
         "shared/restore/turn-mappings.ts",

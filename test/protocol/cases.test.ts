@@ -54,6 +54,21 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["poison", "never blocks the barrier"],
     ["poison", "lets the barrier pass once it is given up"],
   ],
+  "a record of several events": [
+    ["several-events", "is not folded at all where handle throws at one of its events"],
+    ["several-events", "is refused as a whole where the schema refuses one of its events"],
+    ["several-events", "that kills is found among others, and is a dead letter of its own"],
+    ["several-events", "is folded to its end when the time is up within it"],
+    ["several-events", "is folded once, whatever call of its batch %s"],
+    ["several-events", "without any event is resolved, and writes nothing"],
+  ],
+  "another split comes between the writes of its keys": [
+    ["several-events", "is given up for exactly the events that are missing"],
+    ["several-events", "whenever a batch that had folded it is held, and goes on after it was given up"],
+    ["several-events", "is given up exactly, whatever call %s"],
+    ["several-events", "is redriven by what the restored cut says of it"],
+    ["several-events", "is put back a second time for what its first entry left missing"],
+  ],
   "a record that may kill, in invocations that overtake": [
     ["poison", "an invocation that is overtaken while it is in %s"],
     ["poison", "is overtaken by one that died: only that one counts"],
