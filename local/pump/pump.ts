@@ -7,7 +7,9 @@
  */
 import { setMaxListeners } from "node:events";
 import type { AppResources } from "../../shared/app/app-resources.ts";
+import { listSplits } from "../../shared/control/split-steps.ts";
 import { describeThrown, TidemarkError } from "../../shared/errors.ts";
+import { BEGINNING } from "../../shared/source/position.ts";
 import { Slots } from "../../shared/source/slots.ts";
 import type { Source } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";
@@ -164,6 +166,7 @@ export class Pump {
         const source = this.resources.sourceOf(functionName);
         const listed = new Map<string, readonly string[]>();
         for await (const { split, parents } of source.reader.splits()) listed.set(split, parents);
+        if (!this.discovered.has(functionName)) await this.addTakenAway(functionName, source, listed);
         this.tellLeftOut(functionName, source);
         this.startReady(functionName, source, listed);
         this.discovered.add(functionName);
@@ -184,6 +187,18 @@ export class Pump {
       }
       const restMs = this.options.discoveryMs * 2 ** Math.min(failures, 30);
       await this.pauseOrStop(clock.now() + Math.min(restMs, Math.max(DISCOVERY_MS_MAX, this.options.discoveryMs)));
+    }
+  }
+
+  /**
+   * A file that was read in part before, and is no longer listed, is read on like any other: that it is not there is said
+   * by whoever opens it. A source that forgets its records by itself may forget their splits.
+   */
+  private async addTakenAway(name: string, source: Source, listed: Map<string, readonly string[]>): Promise<void> {
+    if ((await source.retentionMs()) !== undefined) return;
+    for await (const { split, item } of listSplits(this.resources.control, name)) {
+      if (listed.has(split) || item === "unborn" || item.ended === true || NEVER_ENDING.has(split)) continue;
+      if (item.attemptedTo !== BEGINNING) listed.set(split, []);
     }
   }
 

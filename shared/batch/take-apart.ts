@@ -6,6 +6,7 @@ import { checkKey } from "../function/check-key.ts";
 import { plainKey } from "../function/name-key.ts";
 import { validateEvent } from "../function/validate-event.ts";
 import { describeValue } from "../json/describe-value.ts";
+import { disownPromise } from "../json/disown-promise.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { nameEncoding } from "../source/name-encoding.ts";
 import type { SourceRecord } from "../source/source.ts";
@@ -35,11 +36,14 @@ export async function takeApart(scope: PrepareScope, record: SourceRecord): Prom
   const bytes = scope.events.bytes(record);
   if (bytes === undefined) throw noBytes(definition.name);
   try {
+    let promise: number | undefined;
     for (const value of decoded(scope, record, bytes)) {
+      if (disownPromise(value)) promise ??= values.length;
       if (values.push(value) > RECORD_EVENTS_MAX) {
         return { kind: "unreadable", record, error: tooManyEvents(definition.name) };
       }
     }
+    if (promise !== undefined) throw promised(`, as event ${promise + 1},`);
   } catch (thrown) {
     return { kind: "unreadable", record, error: unreadable(scope, record, thrown) };
   }
@@ -78,11 +82,16 @@ function decoded({ decoding }: PrepareScope, record: SourceRecord, bytes: Uint8A
   if (typeof values === "object" && values !== null && Symbol.iterator in values && !ArrayBuffer.isView(values)) {
     return values as Iterable<unknown>;
   }
-  const isPromise = typeof (values as { then?: unknown } | null | undefined)?.then === "function";
-  throw new TidemarkError(
+  if (disownPromise(values)) throw promised("");
+  throw new TidemarkError("fix-function", `decode returned ${describeValue(values)}; ${WANTED}`);
+}
+
+const WANTED = "it must return the record's events at once, as a list or another iterable: [event], or [] for none.";
+
+function promised(where: string): TidemarkError {
+  return new TidemarkError(
     "fix-function",
-    `decode returned ${isPromise ? "a promise" : describeValue(values)}; it must return the record's events at once, as a list or another iterable: [event], or [] for none.` +
-      (isPromise ? " What has to be waited for belongs into the event's schema, which may be asynchronous." : ""),
+    `decode returned${where} a promise; ${WANTED} What has to be waited for belongs into the event's schema, which may be asynchronous.`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { TidemarkError } from "../errors.ts";
 import { describeValue } from "../json/describe-value.ts";
+import { disownPromise } from "../json/disown-promise.ts";
 import { isWellFormed } from "../json/well-formed.ts";
 import { type KeyNamer, plainKey } from "./name-key.ts";
 
@@ -54,6 +55,7 @@ function checkUnusualKey(functionName: string, key: unknown, nameKey: KeyNamer):
 
 function describeNoText(key: unknown, nameKey: KeyNamer): string {
   if (key === undefined || key === null) return String(key);
+  if (disownPromise(key)) return "a promise, and no key is waited for";
   if (typeof key === "object") return "an object";
   const described = describeValue(key, 200);
   return `${typeof key} (${nameKey === plainKey ? described : nameKey(described)})`;

@@ -13,6 +13,7 @@
  */
 import { types } from "node:util";
 import { cutText } from "./cut-text.ts";
+import { disownPromise } from "./disown-promise.ts";
 import { jsonPath } from "./json-path.ts";
 import { isWellFormed } from "./well-formed.ts";
 
@@ -249,6 +250,7 @@ const WAYS_OUT: { readonly [className: string]: string } = {
 };
 
 function explainInstance(object: object, place: Place): JsonDefect {
+  disownPromise(object);
   const className = classNameOf(object);
   const known = Object.hasOwn(WAYS_OUT, className) ? WAYS_OUT[className] : undefined;
   return known === undefined

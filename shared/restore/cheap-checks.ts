@@ -16,18 +16,28 @@ export interface Problem {
 
 const LOOK_CONCURRENCY = 8;
 
+export interface CheckOptions {
+  /** Leave the state of functions behind that the app no longer has (Flink's name). @default false - refused */
+  readonly allowNonRestoredState?: boolean;
+  /**
+   * Nothing was read since the cut, so nothing is replayed: whoever reads on says of each split of a source that keeps its
+   * records for ever whether it can be. @default false - they are looked at
+   */
+  readonly nothingRead?: boolean;
+}
+
 /** What stands against restoring a checkpoint, as far as can be told without reading its parts. */
 export async function checkCheaply(
   resources: AppResources,
   manifest: Manifest,
-  options: { readonly allowNonRestoredState?: boolean },
+  options: CheckOptions,
 ): Promise<Problem[]> {
   const { functions } = matchFunctions(resources.app, manifest);
   const restored = restoredFunctions(resources.app, manifest, functions);
   return [
     ...functionProblems(resources, manifest, restored, options.allowNonRestoredState ?? false),
     ...(await fileProblems(resources, manifest, restored)),
-    ...(await sourceProblems(resources, manifest, restored)),
+    ...(await sourceProblems(resources, manifest, restored, options)),
   ];
 }
 
@@ -92,10 +102,14 @@ async function sourceProblems(
   resources: AppResources,
   manifest: Manifest,
   restored: readonly RestoredFunction[],
+  { nothingRead = false }: CheckOptions,
 ): Promise<Problem[]> {
   const nowMs = resources.clock.now();
   const reaches: Reach[] = [];
-  for (const one of restored) reaches.push(...(await reachesOf(resources, manifest, one)));
+  for (const one of restored) {
+    if (nothingRead && (await resources.sourceOf(one.description.name).retentionMs()) === undefined) continue;
+    reaches.push(...(await reachesOf(resources, manifest, one)));
+  }
   const found = await pMap(
     reaches,
     async ({ function: name, split, after, to, freshAtMs }): Promise<Problem[]> => {

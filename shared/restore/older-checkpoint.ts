@@ -4,7 +4,7 @@ import { latestCheckpoint } from "../checkpoint/lineage.ts";
 import type { Manifest } from "../checkpoint/manifest.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
 import { readControl } from "../control/control-steps.ts";
-import { checkCheaply } from "./cheap-checks.ts";
+import { type CheckOptions, checkCheaply } from "./cheap-checks.ts";
 import { lineageForRestore } from "./restore-lineage.ts";
 
 /**
@@ -14,7 +14,7 @@ import { lineageForRestore } from "./restore-lineage.ts";
 export async function newestOlderCheckpoint(
   resources: AppResources,
   manifest: Manifest,
-  options: { readonly allowNonRestoredState?: boolean },
+  options: CheckOptions,
 ): Promise<number | undefined> {
   const { app, storage, control } = resources;
   const lineage = await lineageForRestore(resources, await readControl(control));

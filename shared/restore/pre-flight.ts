@@ -11,7 +11,7 @@ import type { Manifest, ManifestFile } from "../checkpoint/manifest.ts";
 import { readPart } from "../checkpoint/part-file.ts";
 import type { CheckWork } from "../checkpoint/work.ts";
 import { TidemarkError } from "../errors.ts";
-import { checkCheaply, type Problem } from "./cheap-checks.ts";
+import { type CheckOptions, checkCheaply, type Problem } from "./cheap-checks.ts";
 import { newestOlderCheckpoint } from "./older-checkpoint.ts";
 import { matchFunctions, type RestoredFunctions } from "./restored-functions.ts";
 
@@ -22,9 +22,7 @@ export interface PreflightProgress {
   readonly bytesTotal: number;
 }
 
-export interface PreflightOptions {
-  /** Leave the state of functions behind that the app no longer has (Flink's name). @default false - refused */
-  readonly allowNonRestoredState?: boolean;
+export interface PreflightOptions extends CheckOptions {
   /** Told after each part. */
   readonly onProgress?: (progress: PreflightProgress) => void;
   /** Parts read at a time. @default 4 */
@@ -74,7 +72,7 @@ export async function preflight(
 export async function preflightWithoutParts(
   resources: AppResources,
   manifest: Manifest,
-  options: { readonly allowNonRestoredState?: boolean },
+  options: CheckOptions,
 ): Promise<{ readonly report: PreflightReport; readonly files: readonly ManifestFile[] }> {
   const cheap = await checkCheaply(resources, manifest, options);
   if (cheap.length > 0) throw await refusal(resources, manifest, cheap, options);
@@ -127,7 +125,7 @@ export async function refusal(
   resources: AppResources,
   manifest: Manifest,
   problems: readonly Problem[],
-  options: { readonly allowNonRestoredState?: boolean },
+  options: CheckOptions,
 ): Promise<TidemarkError> {
   const older = await newestOlderCheckpoint(resources, manifest, options);
   const named = problems.slice(0, PROBLEMS_NAMED_MAX).map(({ text }) => text);

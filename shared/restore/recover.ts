@@ -9,7 +9,8 @@ import type { RestoreReport } from "./restore-report.ts";
 
 /**
  * For empty stores (the heap's): restores the latest checkpoint of the live lineage; with none, the app starts afresh,
- * and neither a checkpoint's number nor a generation's that storage has seen is used again.
+ * and neither a checkpoint's number nor a generation's that storage has seen is used again. A file that was cut, replaced or taken
+ * away since keeps nobody from starting: nothing of it is replayed, and who reads it on is refused.
  *
  * @returns the restore's report, or `nothing-to-do` for a fresh start.
  * @throws TidemarkError as {@link requestRestore} and {@link carryOnRestore} do.
@@ -27,7 +28,7 @@ export async function recoverFromStorage(
     return { outcome: "nothing-to-do" };
   }
   // By its number: a later one that cannot be read is passed over, for the replay makes up for it.
-  const requested = await requestRestore(resources, { checkpoint: latest.checkpoint });
+  const requested = await requestRestore(resources, { checkpoint: latest.checkpoint, nothingRead: true });
   const carried = await carryOnRestore(resources, { deadlineMs: Number.POSITIVE_INFINITY, replay: options.replay });
   return { ...requested, ...carried };
 }

@@ -19,7 +19,7 @@ import { ensureControl, pinCheckpoint, readControl, recordRestore, unpinCheckpoi
 import type { ControlStore } from "../control/control-store.ts";
 import { TidemarkError } from "../errors.ts";
 import { forgetLoad, isDamaged } from "./load.ts";
-import { type PreflightProgress, type PreflightReport, preflight } from "./pre-flight.ts";
+import { type PreflightOptions, type PreflightProgress, type PreflightReport, preflight } from "./pre-flight.ts";
 import { checkHold } from "./restore-hold.ts";
 import { lineageForRestore, nextGeneration } from "./restore-lineage.ts";
 import type { RestoreOutcome, RestoreReport } from "./restore-report.ts";
@@ -50,7 +50,10 @@ const ROUNDS_MAX = 20;
  * Cost: a LIST of the storage's checkpoints, one GET a part, some ten small writes.
  * @throws TidemarkError `choose-another-checkpoint` or `fix-configuration`; then nothing was changed.
  */
-export async function requestRestore(resources: AppResources, choice: RestoreChoice = {}): Promise<RestoreReport> {
+export async function requestRestore(
+  resources: AppResources,
+  choice: RestoreChoice & Pick<PreflightOptions, "nothingRead"> = {},
+): Promise<RestoreReport> {
   const { app, control: store, randomness, storage } = resources;
   const found = await readControl(store);
   const manifest = await chooseForRestore(resources, found, choice);

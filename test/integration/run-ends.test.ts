@@ -97,6 +97,37 @@ describe("a run of which a split cannot go on by itself", () => {
     expect(times(stderr, "was truncated or replaced")).toBe(1);
   });
 
+  test.each(BACKENDS)(
+    "on %s names a file that was read in part and taken away, and reads the others",
+    async (backend) => {
+      const file = inFolder("partly.jsonl");
+      writeFileSync(file, '{"key":"k","n":1}\n{"key":"k"');
+      expect((await tidemark(runArguments("--backend", backend))).code).toBe(0);
+      rmSync(file);
+      rmSync(inFolder("events-1.jsonl"));
+      writeFileSync(inFolder("new.jsonl"), '{"key":"new","n":1}\n');
+      const { code, stdout, stderr } = await tidemark(runArguments("--backend", backend, "--json"));
+      expect(code).toBe(1);
+      expect(times(stderr, "partly.jsonl cannot be opened")).toBe(1);
+      // What had been read to its end may go.
+      expect(JSON.parse(stdout)).toMatchObject({
+        records: 1,
+        stuck: [{ function: "counting", split: "partly.jsonl" }],
+      });
+      expect(JSON.parse(stdout).stuck).toHaveLength(1);
+      const waiting = start(runArguments("--backend", backend, "--keep-running"));
+      await waiting.says("The run waits for it (--keep-running)");
+      writeFileSync(file, '{"key":"k","n":1}\n{"key":"k","n":1}\n');
+      for (;;) {
+        const { stdout: shown } = await tidemark(["state", "get", "counting", "k", ...home()]);
+        if (shown.includes('"count":2')) break;
+        await sleep(200);
+      }
+      waiting.child.kill("SIGINT");
+      expect((await waiting.ended).code).toBe(0);
+    },
+  );
+
   test.each(BACKENDS)("on %s ends with 1 when a split has stopped", async (backend) => {
     writeFileSync(inFolder("events-1.jsonl"), `${JSON.stringify({ key: "k", n: -1 })}\n`.repeat(130));
     const ended = await tidemark(runArguments("--backend", backend, "--json"));

@@ -42,7 +42,7 @@ export async function openFile(file: string): Promise<OpenedFile> {
     if (cause instanceof TidemarkError) throw cause;
     throw new TidemarkError(
       "fix-configuration",
-      `${file} cannot be opened: ${describeThrown(cause)}. A file that is being read has to stay where it is; put it back.`,
+      `${file} cannot be opened: ${describeThrown(cause)}. A file has to stay where it is until a run has read it to its end; put it back.`,
       { cause },
     );
   });

@@ -2,7 +2,8 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, test } from "vitest";
 import { type PreparedBatch, prepare } from "../../../shared/batch/prepare.ts";
 import { defineFunction } from "../../../shared/function/define-function.ts";
-import { DEFAULT_DECODING } from "../../../shared/source/decoding.ts";
+import { findJsonDefect } from "../../../shared/json/check-json.ts";
+import { DEFAULT_DECODING, type Decoder, type Decoding } from "../../../shared/source/decoding.ts";
 import type { SourceRecord } from "../../../shared/source/source.ts";
 import { ListSource } from "../../support/list-source.ts";
 
@@ -19,6 +20,7 @@ const { events } = new ListSource();
 function prepared(
   validate: StandardSchemaV1<unknown, Event>["~standard"]["validate"],
   key: (event: Event) => string = (event) => event.key,
+  decoding: Decoding = DEFAULT_DECODING,
 ): Promise<PreparedBatch> {
   const definition = defineFunction({
     ...{ name: "log", key },
@@ -26,10 +28,7 @@ function prepared(
     state: { initial: () => ({}) },
     handle: (state: object) => state,
   });
-  return prepare(
-    { definition, events, decoding: DEFAULT_DECODING, split: "s", replay: false, nameKey: String },
-    records,
-  );
+  return prepare({ definition, events, decoding, split: "s", replay: false, nameKey: String }, records);
 }
 
 const later = (answer: () => unknown) => new Promise((resolve) => setTimeout(() => resolve(answer()), 1));
@@ -78,5 +77,38 @@ describe("a record that the user's code throws at", () => {
     );
     expect(seen).toEqual(["a", "b"]);
     expect(batch).toMatchObject({ length: 2, thrownAt: true, keys: ["a"] });
+  });
+});
+
+describe("a promise where none is taken", () => {
+  // Vitest fails a run in which a promise rejects that nobody has.
+  const late = () => Promise.reject(new Error("late"));
+
+  test("as a key is refused, and ends no process when it rejects", async () => {
+    const batch = await prepared((value) => ({ value: value as Event }), late as never);
+    expect(batch.noEventAt(0)).toMatchObject({
+      kind: "unfit",
+      error: { message: expect.stringContaining("a promise, and no key is waited for") },
+    });
+    await later(() => {});
+  });
+
+  test.each([
+    ["decode's answer", late, "decode returned a promise;"],
+    ["one of its events", () => [{ key: "a" }, late(), late()], "decode returned, as event 2, a promise;"],
+  ])("as %s makes the record a dead letter, and ends no process when it rejects", async (_, decode, message) => {
+    const decoding = { ...DEFAULT_DECODING, decode: decode as unknown as Decoder };
+    const batch = await prepared((value) => ({ value: value as Event }), undefined, decoding);
+    expect(batch.recordCount).toBe(3);
+    expect(batch.noEventAt(0)).toMatchObject({
+      kind: "unreadable",
+      error: { message: expect.stringContaining(message) },
+    });
+    await later(() => {});
+  });
+
+  test("within a state is refused, and ends no process when it rejects", async () => {
+    expect(findJsonDefect({ names: [late()] }, "state")).toMatchObject({ path: "state.names[0]" });
+    await later(() => {});
   });
 });
