@@ -213,7 +213,7 @@ describe("an engine", () => {
   test.each([
     [{ backend: "disk" as never }, 'must be "dynamodb" or "heap"'],
     [{ workers: 0 }, "workers is 0"],
-    [{ batchRecords: 20_000 }, "at most 10,000"],
+    [{ batchRecords: 20_000 }, "from 1 to 10,000"],
     [{ backend: "heap" as const, workers: 2 }, "one process"],
     [{ storage: "memory:" }, "is gone with its process"],
     [{ storage: "ftp://x" }, "ftp: is no scheme"],
