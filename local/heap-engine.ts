@@ -22,6 +22,15 @@ const PLACE = { backend: "heap", dynamodb: "aws" } as const;
 const RELAUNCH_MS = 500;
 /** An app that cannot be loaded so often in a row will not be, unless somebody mends it. */
 const LAUNCHES_MAX = 3;
+/**
+ * So often in a row a process that got no further may end by itself: as often as a record is tried. The tries of a record are on
+ * the heap that ended with it, so that none of them would be the last.
+ */
+const DEATHS_MAX = 10;
+/** The longest pause between such ends, in ms, where nobody wants the run to end for them. */
+const DEATH_PAUSE_MS_MAX = 30_000;
+/** Somebody else ended it, which says nothing about the app. */
+const KILLS: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"]);
 
 export async function startHeapEngine(options: StartedOptions): Promise<Engine> {
   if (options.inProcess === true) return startInProcess(options);
@@ -102,6 +111,8 @@ class HeapProcessEngine implements Engine {
   /** The worker that is up, or coming up. */
   private worker: Promise<Worker> | undefined;
   private pid = 0;
+  /** Processes in a row that ended by themselves and got no further. */
+  private deaths = 0;
   private stopping = false;
 
   constructor(options: StartedOptions) {
@@ -234,23 +245,46 @@ class HeapProcessEngine implements Engine {
       const replaced = this.stopping || current !== worker;
       this.options.observe({ type: "worker-ended", pid: worker.pid, how, expected: replaced });
       if (replaced) return;
-      this.worker = this.relaunch(appModule);
+      this.countDeath(worker, how);
+      this.worker =
+        this.deaths >= DEATHS_MAX && !this.waits ? Promise.reject(keepsDying(how)) : this.relaunch(appModule);
       // Whoever asks next is told.
       this.worker.catch(() => {});
     });
     return worker;
   }
 
+  private get waits(): boolean {
+    return this.options.keepRunning === true;
+  }
+
+  private countDeath({ gotFurther }: Worker, how: string): void {
+    if (gotFurther) this.deaths = 0;
+    if (!KILLS.has(how)) this.deaths += 1;
+  }
+
   private async relaunch(appModule: string): Promise<Worker> {
+    const deathsBeyond = this.deaths - DEATHS_MAX;
+    if (deathsBeyond >= 0) await systemClock.sleep(Math.min(RELAUNCH_MS * 2 ** deathsBeyond, DEATH_PAUSE_MS_MAX));
     for (let failures = 1; ; failures += 1) {
       try {
         return await this.launch(appModule);
       } catch (thrown) {
-        const isLasting = thrown instanceof TidemarkError && thrown.kind !== "retry" && failures >= LAUNCHES_MAX;
-        if (this.stopping || (isLasting && this.options.keepRunning !== true)) throw thrown;
+        const isRetried = !(thrown instanceof TidemarkError) || thrown.kind === "retry";
+        const isLasting = failures >= (isRetried ? DEATHS_MAX : LAUNCHES_MAX);
+        if (this.stopping || (isLasting && !this.waits)) throw thrown;
         this.options.observe({ type: "worker-ended", pid: 0, how: describeThrown(thrown), expected: false });
         await systemClock.sleep(RELAUNCH_MS);
       }
     }
   }
+}
+
+function keepsDying(how: string): TidemarkError {
+  return new TidemarkError(
+    "fix-function",
+    `The process that runs the app ended by itself ${DEATHS_MAX} times in a row and got no further (the last time: ${how}). Most likely a record makes the app's code end it: ` +
+      "a rejection that nobody handles, process.exit, a change of the language's own objects, more memory than there is. Mend that and run again: it goes on from the latest checkpoint. " +
+      "With --backend dynamodb, in a home of its own, the record is named and becomes a dead letter.",
+  );
 }

@@ -46,9 +46,14 @@ export function refuseChangedBuiltIns(): void {
 export function findChange(): ChangedBuiltInsError | undefined {
   const hadAdded = hasAdded(Object.prototype) || hasAdded(Array.prototype);
   if (!hadAdded && doBuiltInsWork()) return undefined;
-  const replaced = doBuiltInsWork() ? [] : restoreReplaced();
-  const changes = [...takeAdded(Object.prototype, "Object"), ...takeAdded(Array.prototype, "Array"), ...replaced];
-  const what = changes.join(", ") || "something that everything is made with no longer does what it did";
+  let what = "";
+  const add = (change: string): void => {
+    what += what === "" ? change : `, ${change}`;
+  };
+  if (!doBuiltInsWork()) restoreReplaced(add);
+  takeAdded(Object.prototype, "Object", add);
+  takeAdded(Array.prototype, "Array", add);
+  if (what === "") what = "something that everything is made with no longer does what it did";
   const undone = doBuiltInsWork() && !hasAdded(Object.prototype) && !hasAdded(Array.prototype);
   latest = new ChangedBuiltInsError(what, undone);
   return latest;
@@ -56,16 +61,27 @@ export function findChange(): ChangedBuiltInsError | undefined {
 
 // Kept from before any code of a user's, to put back by them what was replaced, themselves among it.
 const { defineProperty, getOwnPropertyDescriptor, keys } = Object;
-const { deleteProperty, ownKeys } = Reflect;
+const { deleteProperty, ownKeys, set } = Reflect;
 
 const hasAdded = (prototype: object): boolean => keys(prototype).length > 0;
 
 /** Named and removed: nobody else added an enumerable member, and a loop over any object's members meets each of them. */
-function takeAdded(prototype: object, owner: string): string[] {
-  return keys(prototype).map((name) => {
+function takeAdded(prototype: object, owner: string, add: (change: string) => void): void {
+  const names = keys(prototype);
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] as string;
     deleteProperty(prototype, name);
-    return `${owner}.prototype has got a member ${JSON.stringify(name.slice(0, 100))}`;
-  });
+    add(`${owner}.prototype has got a member ${quoted(name)}`);
+  }
+}
+
+/** What quotes it may be what was replaced. */
+function quoted(name: string): string {
+  try {
+    return JSON.stringify(name.slice(0, 100));
+  } catch {
+    return "of some name";
+  }
 }
 
 interface Original {
@@ -95,18 +111,25 @@ function originalsOf(name: string, owner: object, members: readonly PropertyKey[
 }
 
 /** Puts back every member that is another than it was, where that can be done. Names them. Uses no method of any object. */
-function restoreReplaced(): string[] {
-  const names: string[] = [];
+function restoreReplaced(add: (change: string) => void): void {
   for (let index = 0; index < ORIGINALS.length; index++) {
     const { owner, member, name, descriptor } = ORIGINALS[index] as Original;
     const now = getOwnPropertyDescriptor(owner, member);
     if (now !== undefined && now.value === descriptor.value && now.get === descriptor.get) continue;
     // Of a class of Node's some members change by themselves, and cannot be set.
     if (descriptor.configurable !== true) continue;
-    defineProperty(owner, member, descriptor);
-    names[names.length] = `${name} was replaced`;
+    try {
+      defineProperty(owner, member, descriptor);
+      add(`${name} was replaced`);
+    } catch {
+      if (now?.writable === true && set(owner, member, descriptor.value)) {
+        add(`${name} was replaced`);
+        continue;
+      }
+      // Its replacer saw to it that nobody puts it back.
+      add(`${name} was replaced for good`);
+    }
   }
-  return names;
 }
 
 /** By what they do, not by which they are: a replacement that does the same (a polyfill, a tracer) is fine. */

@@ -5,6 +5,7 @@ import { sourceUrls } from "../../shared/app/source-options.ts";
 import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
 import { sendError } from "../call-codec.ts";
 import { codeVersionOf } from "../code-version.ts";
+import type { EngineEvent } from "../engine-event.ts";
 import { HeapCore, type HeapCoreOptions } from "../heap-core.ts";
 import { loadingGuarded } from "./loading-guard.ts";
 import type { SupervisorSays, WorkerSays } from "./worker-messages.ts";
@@ -27,20 +28,39 @@ async function begin(message: SupervisorSays & { readonly type: "load" | "open" 
   }
   if (app === undefined) throw new Error("The worker was opened before it was loaded.");
   engine = await HeapCore.start({ app, codeVersion }, message.settings, message.options as HeapCoreOptions, (event) => {
+    follow(event);
+    if (FAILURES.has(event.type)) endWhereChanged();
     if (event.type !== "batch") say({ type: "event", event });
-    const change = event.type === "delivery-failed" ? changedBuiltIns() : undefined;
-    // What was undone is forgotten with the record; losing the state for it would have the record replayed, without end.
-    if (change === undefined || change.undone) return;
-    say({ type: "ends", why: `the app's code changed the language's own objects: ${change.what}` });
-    process.exit(1);
   });
   say({ type: "ready" });
+}
+
+/** Whatever fails may fail for the language's own objects. */
+const FAILURES: ReadonlySet<EngineEvent["type"]> = new Set(["delivery-failed", "source-failed", "coordinator-failed"]);
+
+/** What was undone is forgotten with the record; losing the state for it would have the record replayed, without end. */
+function endWhereChanged(): void {
+  const change = changedBuiltIns();
+  if (change === undefined || change.undone) return;
+  say({ type: "ends", why: `the app's code changed the language's own objects: ${change.what}` });
+  process.exit(1);
+}
+
+let hasFolded = false;
+let hadFoldedAtTrigger = false;
+
+/** A checkpoint that was triggered after a batch holds what no later process reads again. */
+function follow(event: EngineEvent): void {
+  if (event.type === "batch") hasFolded = true;
+  else if (event.type === "checkpoint-triggered") hadFoldedAtTrigger = hasFolded;
+  else if (event.type === "checkpoint-completed" && hadFoldedAtTrigger) say({ type: "got-further" });
 }
 
 async function call({ id, method, arguments: given }: SupervisorSays & { readonly type: "call" }): Promise<void> {
   try {
     say({ type: "answer", id, answer: await answer(method, given) });
   } catch (thrown) {
+    endWhereChanged();
     say({ type: "error", id, error: sendError(thrown) });
   }
 }

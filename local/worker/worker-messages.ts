@@ -37,5 +37,7 @@ export type WorkerSays =
   | { readonly type: "answer"; readonly id: number; readonly answer: unknown; readonly counts?: RequestCounts }
   | { readonly type: "error"; readonly id: number; readonly error: SentError; readonly counts?: RequestCounts }
   | { readonly type: "event"; readonly event: EngineEvent }
+  /** The heap worker alone: a checkpoint of it holds more than the one that it began with. */
+  | { readonly type: "got-further" }
   /** The process ends by itself, once it has said what it is about to say. */
   | { readonly type: "ends"; readonly why: string };

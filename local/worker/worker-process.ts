@@ -5,7 +5,8 @@
 import { describeApp } from "../../shared/app/app-description.ts";
 import type { AppDefinition } from "../../shared/app/define-app.ts";
 import { sourceUrls } from "../../shared/app/source-options.ts";
-import { changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
+import { ChangedBuiltInsError, changedBuiltIns, refuseChangedBuiltIns } from "../../shared/built-ins.ts";
+import { TidemarkError } from "../../shared/errors.ts";
 import { createEventHandler, type EventHandler } from "../../shared/lambda/event-handler.ts";
 import { type OpenedResources, openResources } from "../../shared/lambda/open-resources.ts";
 import { sendError } from "../call-codec.ts";
@@ -49,7 +50,10 @@ async function invoke(message: SupervisorSays & { readonly type: "invoke" }): Pr
     const answer = await handlerOf(message.function)(event, { deadlineMs });
     says = { type: "answer", id, answer, ...counts() };
   } catch (thrown) {
-    says = { type: "error", id, error: sendError(thrown), ...counts() };
+    const isLost = thrown instanceof ChangedBuiltInsError && !thrown.undone;
+    // The process ends of it as of any death: another tries again, until the record's tries are used up.
+    const error = isLost ? new TidemarkError("retry", thrown.message) : thrown;
+    says = { type: "error", id, error: sendError(error), ...counts() };
   }
   const change = changedBuiltIns();
   if (change === undefined) return say(says);

@@ -38,6 +38,8 @@ export class Worker {
   readonly ended: Promise<string>;
   /** DynamoDB requests of this worker so far. */
   counts: RequestCounts | undefined;
+  /** A heap's: what it folded is in a checkpoint, so that the next process goes on behind it. */
+  gotFurther = false;
   private readonly child: ChildProcess;
   private readonly waiting = new Map<number, Waiting>();
   private readonly observe: EngineObserver;
@@ -141,6 +143,9 @@ export class Worker {
         return;
       case "event":
         this.observe(message.event);
+        return;
+      case "got-further":
+        this.gotFurther = true;
         return;
       case "ends":
         this.why = message.why;

@@ -52,6 +52,37 @@ async function statesByKey(): Promise<Map<string, unknown>> {
   return new Map(lines.map(({ key, state }) => [key, state]));
 }
 
+describe("a record that ends the process that handles it, each time", () => {
+  const ENDINGS = [
+    ["process.exit", "TIDEMARK_TEST_ENDS_AT", "exit code 7"],
+    [
+      "a change of the language's own objects that stays",
+      "TIDEMARK_TEST_BREAKS_AT",
+      "Array.prototype.map was replaced for good",
+    ],
+  ] as const;
+  beforeEach(() => {
+    files.remove();
+    files = writeEventFiles({ files: 1, events: 3, keys: 1 });
+    writeFileSync(inFolder("bad.jsonl"), `${JSON.stringify({ key: "bad", n: 1 })}\n`);
+  });
+
+  test.each(ENDINGS)("by %s, ends a run on a heap with 1 once no process got further", async (_what, variable, how) => {
+    const ended = await tidemark(runArguments("--backend", "heap"), { [variable]: "bad" });
+    expect(ended.code).toBe(1);
+    const message = ended.stderr.trim().split("\n").at(-1);
+    expect(message).toContain("error: The process that runs the app ended by itself 10 times in a row");
+    expect(message).toContain(how);
+    expect((await tidemark(runArguments("--backend", "heap"))).code).toBe(0);
+  });
+
+  test.each(ENDINGS)("by %s, becomes a dead letter on DynamoDB", async (_what, variable) => {
+    const ended = await tidemark(runArguments("--backend", "dynamodb"), { [variable]: "bad" });
+    expect(ended.stderr).toContain("Dead letter: counting, split bad.jsonl");
+    expect(ended.code).toBe(0);
+  });
+});
+
 describe("a run of which a split cannot go on by itself", () => {
   test.each(BACKENDS)("on %s reads the others to their end, names it once, and ends with 1", async (backend) => {
     writeFileSync(inFolder("array.json"), '[{"key":"k","n":1}]\n');

@@ -1,7 +1,8 @@
 /**
  * An app whose state tells whether each event was folded once and in order: a count, and a chain that depends on the
  * order. `TIDEMARK_TEST_DELAY_MS` slows `handle` down, so that a test can strike in the middle of a batch. It refuses a negative `n` unless `TIDEMARK_TEST_TAKES_NEGATIVE`
- * is 1, and counts wrongly if `TIDEMARK_TEST_BUG` is. `TIDEMARK_TEST_CHANGES_AT` names a key at which it adds a member to every object.
+ * is 1, and counts wrongly if `TIDEMARK_TEST_BUG` is. `TIDEMARK_TEST_CHANGES_AT` names a key at which it adds a member to every object,
+ * `TIDEMARK_TEST_BREAKS_AT` one at which it replaces a method of lists for good, `TIDEMARK_TEST_ENDS_AT` one at which it ends its process.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -34,6 +35,10 @@ export const counting = defineFunction({
   handle: async (state, event, { split }) => {
     if (delayMs > 0) await sleep(delayMs);
     if (event.key === process.env.TIDEMARK_TEST_CHANGES_AT) Object.assign(Object.prototype, { added: event.n });
+    if (event.key === process.env.TIDEMARK_TEST_BREAKS_AT) {
+      Object.defineProperty(Array.prototype, "map", { value: () => [], writable: false, configurable: false });
+    }
+    if (event.key === process.env.TIDEMARK_TEST_ENDS_AT) process.exit(7);
     if (event.n < 0 && !takesNegative) throw new Error(`n is ${event.n}`);
     return {
       count: state.count + weight,

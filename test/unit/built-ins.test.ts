@@ -8,6 +8,9 @@ afterEach(() => {
   JSON.parse = parse;
 });
 
+const fix = (owner: object, member: string, value: unknown): void =>
+  void Object.defineProperty(owner, member, { value, writable: true, configurable: false });
+
 describe("a change of the language's own objects", () => {
   test("is none at first, and costs some microseconds to look for", () => {
     for (let index = 0; index < 2_000; index++) findChange();
@@ -37,6 +40,7 @@ describe("a change of the language's own objects", () => {
     ["one that throws", () => Object.assign(JSON, { parse: () => expect.fail() })],
     ["no Object.keys", () => Object.assign(Object, { keys: () => [] })],
     ["no Map", () => Object.assign(globalThis, { Map: class {} })],
+    ["one that cannot be configured any more", () => fix(Array.prototype, "findIndex", () => 7)],
     ["no Object.defineProperty", () => Object.assign(Object, { defineProperty: () => {}, entries: () => [] })],
   ])("is %s, which is named and put back", (_what, change) => {
     change();
