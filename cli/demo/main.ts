@@ -100,7 +100,7 @@ async function demo(options: Options): Promise<number> {
 /** @throws TidemarkError `fix-configuration` for a folder that something is in: its state would be gone on with */
 async function openFolder(folder: string | undefined): Promise<string> {
   if (folder === undefined) return mkdtemp(path.join(tmpdir(), "tidemark-demo-"));
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true, mode: 0o700 });
   if ((await readdir(folder)).length === 0) return path.resolve(folder);
   throw new TidemarkError(
     "fix-configuration",

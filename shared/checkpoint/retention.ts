@@ -74,6 +74,23 @@ export function neededCheckpoints(control: Control, kept: RetentionView["kept"])
 }
 
 /**
+ * The newest checkpoint of the live lineage for each former name of a function. Those taken since the function was renamed
+ * hold nothing of it until a restore has taken its state over, and would push out all that a restore could take over.
+ */
+export function formerlyNamed(
+  { functions }: Pick<AppResources["app"], "functions">,
+  kept: readonly Manifest[],
+  isLive: RetentionView["isLive"],
+): number[] {
+  const newestFirst = kept.filter(isLive).toSorted((a, b) => b.checkpoint - a.checkpoint);
+  return functions.flatMap(({ previousName }) => {
+    if (previousName === undefined) return [];
+    const found = newestFirst.find((manifest) => manifest.functions.some(({ name }) => name === previousName));
+    return found === undefined ? [] : [found.checkpoint];
+  });
+}
+
+/**
  * Deletes what is past retention, given that `completed` (a checkpoint that may be deleted one day) is new.
  * @param retired savepoints that lost their name to a newer one, and may be deleted one day as well
  * Costs a GET for each kept checkpoint, and for each deleted one a PUT, a LIST and a DELETE a part.
@@ -93,6 +110,7 @@ export async function applyRetention(
     if (control === undefined) return [];
     const isLive = await livenessIn(resources.storage, control, kept);
     const needed = neededCheckpoints(control, kept);
+    for (const n of formerlyNamed(resources.app, kept, isLive)) needed.add(n);
     const { retained, intervalMs } = resources.app.checkpointing;
     const judged = kept.map((manifest) => ({ ...manifest, stuck: isStuck(manifest, intervalMs) }));
     const chosen = checkpointsToDelete({ kept: judged, isLive, retained, needed });

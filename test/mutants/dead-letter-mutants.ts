@@ -200,4 +200,18 @@ export const deadLetterMutants: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    name: "former-name-pushed-out",
+    breaks: "checkpoints taken since a function was renamed push out the last one of its former name",
+    rule: "◆ and for each `previousName` of the app the newest one of the live lineage that has it",
+    world: "suite",
+    suite: "test/protocol/outcome.test.ts",
+    edits: [
+      inFile(
+        "shared/checkpoint/retention.ts",
+        "    for (const n of formerlyNamed(resources.app, kept, isLive)) needed.add(n);\n",
+        "",
+      ),
+    ],
+  },
 ];

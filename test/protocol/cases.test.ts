@@ -139,6 +139,9 @@ const TESTS: Readonly<Record<string, readonly (readonly [file: string, name: str
     ["bad-input", "that returns %s is told the path, and is not asked again"],
   ],
   "retention while a split is stuck": [["outcome", "keeps the newest one in which no split was stuck"]],
+  "retention after a function was renamed": [
+    ["outcome", "keeps the newest one that has a function under its former name"],
+  ],
   "a tombstone covered late": [["tombstones", "that is covered late stays"]],
   "redriven letters of a deployment": [
     ["deployed-redrive", "a coordinator that delivers redriven letters and takes a checkpoint"],

@@ -7,7 +7,13 @@ import { TidemarkError } from "../../shared/errors.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { settled } from "../support/every-call.ts";
-import { completedCheckpoints, expectCheckpointExact, expectPromise, readManifestOf } from "../support/oracle.ts";
+import {
+  completedCheckpoints,
+  expectCheckpointExact,
+  expectPromise,
+  liveLogs,
+  readManifestOf,
+} from "../support/oracle.ts";
 import { MINUTE_MS, TestWorld } from "../support/test-world.ts";
 
 const place = { function: "log", split: "s" };
@@ -220,6 +226,19 @@ describe("retention", () => {
       expect(stored).toEqual([manifestPath(n)]);
     }
     await expectPromise(world);
+  });
+
+  it("keeps the newest one that has a function under its former name, however many come after it", async () => {
+    const world = new TestWorld({ retained: 1 });
+    world.split("s", "aab");
+    await world.deliver("s", 1, 3);
+    await world.checkpoint();
+    world.describe("log", { name: "renamed", previousName: "log" });
+    await world.checkpoint();
+    await world.checkpoint();
+    expect(await completedCheckpoints(world)).toEqual([1, 3]);
+    await world.restore({ checkpoint: 1 });
+    expect([...(await liveLogs(world, "renamed")).values()].flat().toSorted()).toEqual(["s1", "s2", "s3"]);
   });
 
   it("keeps the newest one in which no split was stuck, however many come after it", async () => {
