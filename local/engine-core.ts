@@ -58,6 +58,8 @@ export interface CoreOptions extends PumpOptions {
 
 /** How long one invocation of the coordinator goes on; the next carries on. */
 const COORDINATOR_DEADLINE_MS = 15_000;
+/** The same while a split is stuck: a checkpoint may wait for it until somebody stops the engine, who should not. */
+const STUCK_DEADLINE_MS = 2_000;
 /** How often a running checkpoint's splits, and a restore's end, are looked at. */
 const POLL_MS = 25;
 const FAILED_PAUSE_MS_MAX = 5_000;
@@ -263,12 +265,15 @@ export class EngineCore {
   private async coordinate(trigger: CheckpointRequest | undefined): Promise<void> {
     const mine = this.turn
       .catch(() => {})
-      .then(() =>
-        createCoordinatorHandler(this.resources, { replay: this.options.replay, pollMs: POLL_MS })({
-          deadlineMs: this.resources.clock.now() + COORDINATOR_DEADLINE_MS,
+      .then(async () => {
+        // What was queued before a stop has nobody left to wait for it.
+        if (this.stopping) return;
+        const turnMs = this.pump.stuck.length > 0 ? STUCK_DEADLINE_MS : COORDINATOR_DEADLINE_MS;
+        await createCoordinatorHandler(this.resources, { replay: this.options.replay, pollMs: POLL_MS })({
+          deadlineMs: this.resources.clock.now() + turnMs,
           ...(trigger === undefined ? {} : { trigger }),
-        }),
-      );
+        });
+      });
     this.turn = mine;
     await mine;
   }

@@ -185,6 +185,27 @@ describe("a run", () => {
   });
 });
 
+test("an engine with a stuck split stops soon, though a checkpoint waits for that split", async () => {
+  await writeFile(at("data/x.jsonl"), line("a", 1));
+  await run();
+  await appendFile(at("data/x.jsonl"), line("a", 2));
+  const refusing = defineFunction({
+    ...{ name: "sums", event: z.object({ u: z.string() }), key: (event: { u: string }) => event.u },
+    state: { initial: () => ({ other: 0 }), schema: z.object({ other: z.number() }) },
+    handle: (state) => state,
+  });
+  const running = await start({ app: defineApp({ name: "sums", functions: [{ function: refusing, source: "s" }] }) });
+  expect(await running.settled()).toMatchObject([{ split: "x.jsonl" }]);
+  const asked = running.checkpoint();
+  asked.catch(() => {});
+  await sleep(200);
+  const stopsAtMs = Date.now();
+  engine = undefined;
+  await running.stop();
+  expect(Date.now() - stopsAtMs).toBeLessThan(6_000);
+  await expect(asked).rejects.toThrow();
+}, 60_000);
+
 describe("a run that is kept running", () => {
   test("reads what is appended, and new files", async () => {
     await writeFile(at("data/x.jsonl"), `${line("a", 1)}{"u":"a","n":`);
