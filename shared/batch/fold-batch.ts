@@ -25,7 +25,7 @@ import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { KeyFold } from "./key-fold.ts";
 import type { NoEvent, PassedOver } from "./prepare.ts";
 import { spread, type TriedAtOnce, type Try, triesLeft, tryAtOnce } from "./try-at-once.ts";
-import { type Failure, failureAt, foldAgain, newProgress, type WriteScope } from "./write-states.ts";
+import { type Failure, failureAt, foldAgain, givenUpBefore, newProgress, type WriteScope } from "./write-states.ts";
 
 export interface BatchPlace extends SplitPlace {
   readonly epoch: number;
@@ -124,6 +124,7 @@ export async function foldBatch(work: FoldWork): Promise<Folded> {
         fold = new KeyFold(scope, keyIndex, work.items.get(batch.keys[keyIndex] as string));
         folds.push(fold);
       }
+      if (fold.isGivenUp(index)) return ended(givenUpBefore(scope, index));
       inARow = 0;
       if (fold.isApplied(index)) {
         firstTaken ??= batch.recordIndexAt(index);

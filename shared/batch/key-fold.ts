@@ -102,6 +102,15 @@ export class KeyFold {
     return this.#appliedTo !== BEGINNING && this.#scope.batch.positionAt(index) <= this.#appliedTo;
   }
 
+  /** Whether an invocation has given the event's record up, and ended before it could note that on the split. */
+  isGivenUp(index: number): boolean {
+    return (
+      this.#appliedTo !== BEGINNING &&
+      index < this.#scope.batch.givenUpFrom &&
+      this.#appliedTo === givenUpMark(this.#scope.batch.positionAt(index))
+    );
+  }
+
   /**
    * Folds the batch's event number `index`. Answers with a promise only where `handle` does.
    * @throws what the user's code throws; nothing is folded then.

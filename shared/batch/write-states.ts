@@ -55,6 +55,15 @@ export function failureAt({ batch }: FoldScope, at: number, thrown: unknown): Fa
   return { index: batch.firstOf(at), at, thrown, place: batch.placeAt(at) };
 }
 
+/**
+ * The failure of a record that another invocation has given up: what it decided stands, for it may have marked only some of the
+ * record's keys, and what is marked is never folded.
+ */
+export function givenUpBefore(scope: FoldScope, at: number): Failure {
+  const why = "It was given up by an invocation that ended before it could note that on its split.";
+  return { ...failureAt(scope, at, new TidemarkError("fix-function", why)), final: true };
+}
+
 export interface Written {
   /** The first record that the user's code failed at, with what it threw. Everything before it is written. */
   readonly failure: Failure | undefined;
@@ -217,6 +226,10 @@ export async function foldAgain(
   const fold = earlier.over(base);
   for (const index of earlier.events(last)) {
     if (progress.failure !== undefined && index >= progress.failure.index) break;
+    if (fold.isGivenUp(index)) {
+      fail(progress, givenUpBefore(fold.scope, index));
+      break;
+    }
     if (fold.isApplied(index)) continue;
     try {
       await fold.fold(index);

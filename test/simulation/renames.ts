@@ -97,7 +97,8 @@ export class Renames implements Part {
 
   #askAgain(): boolean {
     if (!this.#scene.isRenaming) return false;
-    if (this.#asking?.dead !== false) this.#ask();
+    const { dead = true, stalled = false } = this.#asking ?? {};
+    if (dead || stalled) this.#ask();
     return true;
   }
 }
