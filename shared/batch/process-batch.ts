@@ -11,7 +11,14 @@
 import { ChangedBuiltInsError } from "../built-ins.ts";
 import { type BatchRole, type Begun, begin } from "../control/begin.ts";
 import { spillHoles } from "../control/hole-items.ts";
-import { countTries, deathsBeforeHandle, type Failing, type Split } from "../control/split.ts";
+import {
+  countTries,
+  deathsBeforeHandle,
+  type Failing,
+  type InsideMark,
+  marksOf,
+  type Split,
+} from "../control/split.ts";
 import {
   endBatch,
   enterRecord,
@@ -103,7 +110,8 @@ class Batch {
   readonly #request: BatchRequest;
   readonly #place: SplitPlace;
   readonly #startedAtMs: number;
-  /** Of the record that stands in the way of the split. */
+  /** Of the record that stands in the way of the split: who died in the user's code, and how many of them before `handle`. */
+  #deaths: readonly InsideMark[] = [];
   #deathsBeforeHandle = 0;
 
   constructor(engine: BatchEngine, request: BatchRequest) {
@@ -275,6 +283,7 @@ class Batch {
     const { epoch, failing, gen: generation } = answer.split;
     if (answer.hole !== undefined) observe({ type: "hole", ...this.#place, epoch, generation, hole: answer.hole });
     if (failing === undefined) return answer;
+    this.#deaths = marksOf(failing);
     this.#deathsBeforeHandle = deathsBeforeHandle(failing);
     return { ...answer, split: { ...answer.split, failing: countTries(failing) } };
   }
@@ -394,7 +403,13 @@ class Batch {
       await leaveRecord(control, this.#place, step, false).catch(() => undefined);
       throw fault;
     }
-    await leaveRecord(control, this.#place, step, isHandled(answer));
+    if ((await leaveRecord(control, this.#place, step, isHandled(answer))) === undefined) {
+      // Somebody took this attempt for dead, or the record. ◆ One that was passed meanwhile must not be written.
+      const now = await readSplit(control, this.#place);
+      if (now === undefined || now === "unborn" || now.gen !== split.gen || now.position >= position) {
+        throw this.#takenOver();
+      }
+    }
     return answer;
   }
 
@@ -462,6 +477,7 @@ class Batch {
       consecutiveDeadLetters: end.consecutiveDeadLetters,
       ...(end.holes === undefined ? {} : { holes: await spillHoles(control, this.#place, split, end.holes) }),
       failing: end.failing,
+      deaths: this.#givenUpFor(split, records, folded),
       takenBy: end.takenBy,
       refusals: end.refusals,
       skip: end.skip,
@@ -488,6 +504,14 @@ class Batch {
     // Its dead letter says the rest.
     if (!isGivenUp) observe({ type: "record-failed", ...where, position, tries, error });
     return { ...done, goesOn: isGivenUp, error: asFunctionError(failure.thrown) };
+  }
+
+  /** The deaths for which this batch gives a record up. */
+  #givenUpFor({ failing }: Split, records: readonly SourceRecord[], { deadLetters }: Folded): readonly InsideMark[] {
+    const isGivenUp = deadLetters.some(
+      ({ index, cause }) => cause === "failed" && records[index]?.position === failing?.position,
+    );
+    return isGivenUp ? this.#deaths : [];
   }
 
   /** One more try of the record that failed; a split that stopped counts none, so that a repaired function tries it afresh. */

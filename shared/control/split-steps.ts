@@ -260,11 +260,13 @@ export interface EndStep {
   readonly refusals?: Refusals | "none" | undefined;
   /** Absent: it stays, having come after the Begin. */
   readonly skip?: Skip | "none" | undefined;
+  /** ◆ Marks of deaths for which a record is given up: whoever has taken one back since lives, and may write the record. */
+  readonly deaths?: readonly InsideMark[];
 }
 
 export function endBatch(store: ControlStore, place: SplitPlace, step: EndStep): Promise<Split | undefined> {
   return write(store, place, {
-    conditions: ownedBy(step),
+    conditions: [...ownedBy(step), ...(step.deaths ?? []).map((mark) => ({ exists: path("failing", mark) }))],
     set: [
       assign("position", step.position),
       assign("attemptedTo", step.attemptedTo),

@@ -37,6 +37,11 @@ export interface Failing {
 
 export type InsideMark = `in${number}`;
 
+/** The marks of attempts that have not come out of the user's code. */
+export function marksOf(failing: Failing): readonly InsideMark[] {
+  return Object.keys(failing).filter((name): name is InsideMark => name.startsWith("in"));
+}
+
 /** With a try for each attempt that has not come out of the record. */
 export function countTries(failing: Failing): Failing {
   const said = Object.entries(failing).filter(([name]) => !name.startsWith("in"));

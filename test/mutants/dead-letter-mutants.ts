@@ -214,4 +214,46 @@ export const deadLetterMutants: readonly Mutant[] = [
       ),
     ],
   },
+  {
+    name: "given-up-for-one-who-lives",
+    breaks: "a record is given up for a death that was taken back since",
+    rule: "◆ An End that gives a record up for deaths requires that the marks which it counted still stand",
+    world: "suite",
+    suite: "test/protocol/poison.test.ts",
+    edits: [
+      inFile(
+        "shared/control/split-steps.ts",
+        '[...ownedBy(step), ...(step.deaths ?? []).map((mark) => ({ exists: path("failing", mark) }))]',
+        "ownedBy(step)",
+      ),
+    ],
+  },
+  {
+    name: "written-after-it-was-given-up",
+    breaks: "who was taken for dead writes the record that was given up for it",
+    rule: "and who finds its own mark gone writes nothing once the split has passed the record.",
+    world: "suite",
+    suite: "test/protocol/poison.test.ts",
+    edits: [
+      inFile(
+        "shared/batch/process-batch.ts",
+        "now.gen !== split.gen || now.position >= position",
+        "now.gen !== split.gen",
+      ),
+    ],
+  },
+  {
+    name: "given-up-mark-taken-for-applied",
+    breaks: "a record whose keys are marked as given up, and which is no hole, is taken for one that is applied",
+    rule: "`position!` is the mark of a record that was given up, and of which nothing is in this key",
+    world: "suite",
+    suite: "test/protocol/several-events.test.ts",
+    edits: [
+      inFile(
+        "shared/batch/fold-batch.ts",
+        "      if (fold.isGivenUp(index)) return ended(givenUpBefore(scope, index));\n",
+        "",
+      ),
+    ],
+  },
 ];

@@ -453,6 +453,73 @@ describe("a record that kills the process", () => {
   });
 });
 
+describe("a record that is given up for deaths", () => {
+  /** Hands the record to handle, and is killed there. */
+  async function dies(world: TestWorld): Promise<void> {
+    let left = 0;
+    const process = world.start((call) => (call.step === "leave s" && ++left === 2 ? "dies before" : undefined));
+    await settled(world.deliver("s", 1, 1, { process }));
+  }
+
+  /** Delivers the record, and is held before a call. */
+  async function held(world: TestWorld, isHere: (call: Call) => boolean) {
+    const process = world.start();
+    const gate = process.pauseAt(isHere);
+    const running = settled(world.deliver("s", 1, 1, { process }));
+    await gate.reached;
+    return async (): Promise<void> => {
+      gate.release();
+      await running;
+    };
+  }
+
+  const redriven = async (world: TestWorld): Promise<Record<string, readonly string[]>> => {
+    await world.redriveLetters();
+    await world.deliverRedriven();
+    return Object.fromEntries(await liveLogs(world));
+  };
+
+  it("is not written by one who was counted as dead and comes out after it was passed", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "a");
+    await settled(
+      world.deliver("s", 1, 1, {
+        process: world.start((call) => (call.step === "state.write a" ? "dies before" : undefined)),
+      }),
+    );
+    await dies(world);
+    let left = 0;
+    const lives = await held(world, (call) => call.step === "leave s" && ++left === 2);
+    await world.deliver("s", 1, 1);
+    expect((await world.itemOf("s"))?.holes).toHaveLength(1);
+    await lives();
+    await expectPromise(world);
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({});
+    expect(await redriven(world)).toEqual({ a: ["s1"] });
+  });
+
+  it("is not given up where one who was counted as dead has come out since, and had written it", async () => {
+    const world = new TestWorld({ triesMax: 2 });
+    world.split("s", "a");
+    await settled(
+      world.deliver("s", 1, 1, {
+        process: world.start((call) => (call.step === "state.write a" ? "dies before" : undefined)),
+      }),
+    );
+    await dies(world);
+    let left = 0;
+    const lives = await held(world, (call) => call.step === "leave s" && ++left === 2);
+    const givesUp = await held(world, (call) => call.step === "end s");
+    await lives();
+    await givesUp();
+    await world.deliverUntilDone("s", 1, 1);
+    await expectPromise(world);
+    expect((await world.itemOf("s"))?.holes).toEqual([]);
+    expect(Object.fromEntries(await liveLogs(world))).toEqual({ a: ["s1"] });
+    expect(await redriven(world)).toEqual({ a: ["s1"] });
+  });
+});
+
 describe("what is no fault of the record costs no try", () => {
   const dies = (step: string) => (call: Call) => (call.step === step ? "dies before" : undefined);
 

@@ -454,6 +454,39 @@ describe("a record that fails once some of its keys are written", () => {
     expect(await logsOf(world)).toEqual({ a: ["s1.1"], b: ["t1", "s1.2"] });
   });
 
+  it("is given up by whoever meets its mark, though those came out whose deaths it was given up for", async () => {
+    const world = worldOf("(ab)b");
+    const dying = world.start((call) => (call.step === "state.write a" ? "dies before" : undefined));
+    await settled(world.deliver("s", 1, 1, { process: dying }));
+    // Two are in handle: whoever begins now counts them as dead.
+    const inside: { readonly release: () => void; readonly running: Promise<unknown> }[] = [];
+    for (const process of [world.start(), world.start()]) {
+      let left = 0;
+      const gate = process.pauseAt((call) => call.step === "leave s" && ++left === 2);
+      inside.push({ release: gate.release, running: settled(world.deliver("s", 1, 1, { process })) });
+      await gate.reached;
+    }
+    const givesUp = world.start();
+    const noted = givesUp.pauseAt((call) => call.step === "end s");
+    const givingUp = settled(world.deliver("s", 1, 1, { process: givesUp }));
+    await noted.reached;
+    expect((await world.itemOf("s"))?.position).toBe("");
+    for (const { release, running } of inside) {
+      release();
+      await running;
+    }
+    // The next one counts nobody, and finds the marks.
+    await world.deliverUntilDone("s", 1, 2);
+    noted.release();
+    await givingUp;
+    expect((await world.itemOf("s"))?.holes).toMatchObject([{ cause: "dead-letter", from: at(1), to: at(1) }]);
+    expect(await logsOf(world)).toEqual({ b: ["s2"] });
+    await expectPromise(world);
+    await world.redriveLetters();
+    await world.deliverRedriven();
+    expect(await logsOf(world)).toEqual({ a: ["s1.1"], b: ["s2", "s1.2"] });
+  });
+
   it("may stand in a worker's copy as if nothing of it was written", async () => {
     const world = worldOf("a(ab)ab");
     world.split("t", "b");

@@ -93,7 +93,8 @@ interface View extends Stores {
   readonly watcher: Watcher;
 }
 
-const shown = (value: unknown): string => JSON.stringify(value);
+const shown = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}n` : inner));
 
 const GET: Method = { store: "control", name: "get", writes: false, spell: (key: ItemKey) => at(key) };
 const LIST: Method = { store: "control", name: "list", writes: false, spell: (partition: string) => partition };
