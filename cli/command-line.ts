@@ -96,7 +96,7 @@ export function printJson(value: unknown): void {
   print(jsonText(value));
 }
 
-/** Progress for people; never on stdout. */
+/** Progress for people; never on stdout. What a name or an error from outside begins a line with is no line of ours: it stands further in. */
 export function note(text: string): void {
-  process.stderr.write(`${visibleText(text)}\n`);
+  process.stderr.write(`${visibleText(text).replaceAll("\n", "\n  ")}\n`);
 }

@@ -131,7 +131,7 @@ async function skip(name: string, { home, json, split, records }: SkipOptions): 
     const { skipping } = await skipInHome(app, choice);
     if (json === true) printJson({ function: name, skipping });
     else {
-      for (const one of skipping) {
+      for (const one of skipping.map(visibleMembers)) {
         print(
           `Split ${one.split} of ${name} passes over ${one.records === 1 ? "the record" : `${one.records} records from the one`} at ${one.at} with its next batch.`,
         );

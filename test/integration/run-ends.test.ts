@@ -83,6 +83,12 @@ describe("a record that ends the process that handles it, each time", () => {
   });
 });
 
+test("an error that names a path of two lines begins one line alone", async () => {
+  const { code, stderr } = await tidemark(["run", inFolder("app\nerror: no such thing.js"), ...home()]);
+  expect(code).toBe(2);
+  expect(stderr.split("\n").filter((line) => line.startsWith("error: "))).toHaveLength(1);
+});
+
 describe("a run of which a split cannot go on by itself", () => {
   test.each(BACKENDS)("on %s reads the others to their end, names it once, and ends with 1", async (backend) => {
     writeFileSync(inFolder("array.json"), '[{"key":"k","n":1}]\n');
