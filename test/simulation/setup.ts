@@ -244,7 +244,8 @@ export function drawSetup(choices: Choices): Setup {
     restores: deployment !== undefined && restores > 0 ? restores + choices.below(3) : restores,
     renames,
     holds: restores > 0 && !renames && sometimes(0.25) ? 1 : 0,
-    alterations: deployment !== undefined && restores > 0 && sometimes(0.3) ? 1 : 0,
+    // A spoiled restore whose checkpoints all need what the source has forgotten would stay where it is.
+    alterations: deployment !== undefined && restores > 0 && sometimes(0.3) && !expiry ? 1 : 0,
     statePageItems: one(2, 1),
     ...(sometimes(0.3) ? { partItemsMax: 1 } : {}),
     headStart: restores > 0 && sometimes(0.7),
