@@ -434,7 +434,11 @@ async function theWay(): Promise<void> {
   await bornFromTheBucket();
 }
 
-const VPC = { vpcId: "vpc-0123456789abcdef0", availabilityZones: ["a"], privateSubnetIds: ["subnet-0123456789abcdef0"] };
+const VPC = {
+  vpcId: "vpc-0123456789abcdef0",
+  availabilityZones: ["a"],
+  privateSubnetIds: ["subnet-0123456789abcdef0"],
+};
 
 /** A template, and what stands in it for what is asked for. */
 interface Variant {

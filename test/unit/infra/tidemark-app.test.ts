@@ -790,7 +790,11 @@ describe("cdk-nag's AwsSolutions", () => {
 
   const traced = { lambda: { tracing: Tracing.ACTIVE } };
   const allTraced = { functions: { visits: traced, orders: traced }, coordinator: traced, snapshot: traced };
-  const vpc = { vpcId: "vpc-0123456789abcdef0", availabilityZones: ["a"], privateSubnetIds: ["subnet-0123456789abcdef0"] };
+  const vpc = {
+    vpcId: "vpc-0123456789abcdef0",
+    availabilityZones: ["a"],
+    privateSubnetIds: ["subnet-0123456789abcdef0"],
+  };
 
   test.each<[string, Parameters<typeof deploy>[0]]>([
     ["a plain deployment", undefined],
