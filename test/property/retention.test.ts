@@ -96,7 +96,7 @@ async function build(past: Past) {
   });
   const resources = {
     ...{ control, storage, clock: { now: () => 0 }, observe: () => {} },
-    app: { name: "a", checkpointing: { retained: past.retained } },
+    app: { name: "a", functions: [], checkpointing: { retained: past.retained } },
   } as unknown as AppResources;
   const needed = new Set([...past.pins.map(numbered), ...(restoring === undefined ? [] : [restoring])]);
   return { resources, storage, lived, generation, origin, needed };
