@@ -111,6 +111,7 @@ function bornInto(control: Control, settings: BirthSettings): Assignment[] {
     assign("position", BEGINNING),
     assign("attemptedTo", BEGINNING),
     assign("freshAt", settings.freshAtMs),
+    assign("beginningFreshAt", settings.freshAtMs),
     assign("barriers", { [control.epoch]: BEGINNING }),
     assign("barrierFreshAt", { [control.epoch]: settings.freshAtMs }),
     assign("holes", []),
@@ -221,6 +222,7 @@ export function noteLook(
     ],
     set: [
       assign("freshAt", nowMs),
+      ...(read.position === BEGINNING && holes === undefined ? [assign("beginningFreshAt", nowMs)] : []),
       ...(ended ? [assign("ended", true)] : []),
       ...(holes === undefined ? [] : [assign("holes", json(holes.inline)), assign("holeItems", json(holes.items))]),
     ],

@@ -96,6 +96,11 @@ export interface Split {
   readonly position: Position;
   /** Nothing after `position` that arrived by then can have been missed: the arrival of `position`, or the last look that found nothing after it. Ms since 1970. */
   readonly freshAt: number;
+  /**
+   * `freshAt` of when the split last stood at its beginning, for a restore that puts it back there. Absent: an earlier version
+   * wrote the item, which did not keep it.
+   */
+  readonly beginningFreshAt?: number;
   readonly attemptedTo: Position;
   /** Position at each barrier passed and not yet resolved. */
   readonly barriers: { readonly [epoch: string]: Position };

@@ -56,10 +56,10 @@ async function flip(
     await flipSplit(control, place, {
       target,
       position: atCut?.position ?? BEGINNING,
-      // It may have expired in part since it was read, which its own item would have told.
+      // Some of it may have expired since it was read. How fresh the split is where it stands now says nothing of that ◆.
       freshAt:
         atCut === undefined
-          ? Math.min(item.freshAt, await freshAtBeginning(carrier.resources, place))
+          ? Math.min(item.beginningFreshAt ?? 0, await freshAtBeginning(carrier.resources, place))
           : Date.parse(atCut.freshAt),
       start: startOf(atCut?.startFrom),
       holes: await storeHoles(control, place, target, atCut?.holes ?? []),

@@ -51,6 +51,22 @@ export const restoreMutants: readonly Mutant[] = [
     edits: [inFile("shared/control/control-steps.ts", '{ missing: path("requested", "refused") },', "")],
   },
   {
+    name: "flipped-as-fresh-as-it-stood",
+    breaks: "a split that is put back to its beginning counts as fresh as it was where it stood",
+    rule: "◆ Flipped to its beginning it is no fresher than it was when it last stood there (`beginningFreshAt`)",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [inFile("shared/restore/flip-splits.ts", "item.beginningFreshAt ?? 0", "item.freshAt")],
+  },
+  {
+    name: "beginning-fresh-at-birth-only",
+    breaks: "a look at a split that stands at its beginning does not say that nothing has come",
+    rule: "and a look that finds nothing there moves it on",
+    world: "suite",
+    suite: "test/protocol/expiry.test.ts",
+    edits: [inFile("shared/control/split-steps.ts", "read.position === BEGINNING && holes === undefined", "false")],
+  },
+  {
     name: "load-overwrites",
     breaks: "a load writes over what is in the generation already",
     rule: "Load every part into generation `target` with PutItem `attribute_not_exists` ◆",

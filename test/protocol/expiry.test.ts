@@ -1,5 +1,7 @@
 /** Sources that forget by age: what expired is written down as a hole, what did not is none. */
 import { describe, expect, it } from "vitest";
+import { path } from "../../shared/control/conditional-write.ts";
+import { splitKey } from "../../shared/control/item-keys.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import { settled } from "../support/every-call.ts";
 import { expectPromise, readManifestOf } from "../support/oracle.ts";
@@ -217,6 +219,42 @@ describe("records that were there before their split was born expire unread", ()
     await expectPromise(world);
   });
 
+  it("that was folded before a restore to before the split was there: the replay notes the hole", async () => {
+    const world = hourly("abcabcabcabcabcabcabc");
+    world.split("t", "a");
+    await world.deliver("t", 1, 1);
+    await world.checkpoint();
+    moveTo(world, 3);
+    await world.deliver("s", 1, 2);
+    moveTo(world, 20);
+    await world.deliver("s", 3, 20);
+    // The split is fresh where it stands. Its beginning, at which the restore puts it, is not.
+    moveTo(world, 21);
+    await world.request();
+    moveTo(world, 31);
+    await world.carryOn();
+    const hole = { cause: "expired", after: BEGINNING, before: at(8) };
+    expect(await world.itemOf("s")).toMatchObject({ position: at(20), holes: [hole] });
+    await world.checkpoint();
+    await expectPromise(world);
+  });
+
+  it("and an earlier version wrote the split's item, which does not say how fresh its beginning was: the same", async () => {
+    const world = hourly("abcabcabcabcabcabcabc");
+    world.split("t", "a");
+    await world.deliver("t", 1, 1);
+    await world.checkpoint();
+    moveTo(world, 20);
+    await world.deliver("s", 1, 20);
+    await world.stores.control.update(splitKey("log", "s"), { conditions: [], remove: [path("beginningFreshAt")] });
+    moveTo(world, 21);
+    await world.request();
+    moveTo(world, 31);
+    await world.carryOn();
+    expect((await world.itemOf("s"))?.holes).toEqual([{ cause: "expired", after: BEGINNING, before: at(8) }]);
+    await expectPromise(world);
+  });
+
   it("after a hole was noted by a batch that died: the next one widens it", async () => {
     const world = hourly("abcabcabcabcabcabcabcabc");
     moveTo(world, 3);
@@ -262,6 +300,32 @@ describe("no hole is noted", () => {
     await world.deliver("s", 71, 72);
     expect((await world.itemOf("s"))?.holes).toEqual([]);
     expect(world.ofType("hole")).toEqual([]);
+  });
+
+  it("after a restore to before the split was there, which was quiet for longer than the retention before its first record", async () => {
+    const world = hourly("");
+    world.split("t", "a");
+    await world.deliver("t", 1, 1);
+    await world.checkpoint();
+    const dying = world.start((call) => (call.step === "birth s" ? "dies after" : undefined));
+    world.split("s", "a");
+    await settled(world.deliver("s", 1, 1, { process: dying }));
+    Object.assign(world.source.splits.get("s") ?? {}, { values: [] });
+    for (let hours = 10; hours <= 70; hours += 10) {
+      moveTo(world, hours);
+      await world.checkpoint();
+    }
+    world.source.splits
+      .get("s")
+      ?.values.push(...Array.from({ length: 71 }, (_, i) => ({ key: "c", id: `s${i + 1}`, clear: false })));
+    moveTo(world, 72);
+    await world.deliver("s", 71, 71);
+    Object.assign(world.source.splits.get("s") ?? {}, { trimmedTo: 0 });
+    await world.request({ checkpoint: 1 });
+    // Numbers 1 to 70 were never written.
+    Object.assign(world.source.splits.get("s") ?? {}, { trimmedTo: 70 });
+    await world.carryOn();
+    expect(await world.itemOf("s")).toMatchObject({ position: at(71), holes: [] });
   });
 
   it("for a batch that is late, but younger than the retention", async () => {
