@@ -32,6 +32,8 @@ export interface FoldRules {
   readonly faulty: (id: string) => boolean;
   /** Dead letters that were put back: they come at any time, once at the most. */
   readonly redriven: ReadonlySet<string>;
+  /** Records of which nobody knew whether they were folded when they were given up: put back, they may come a second time. */
+  readonly unlooked: ReadonlySet<string>;
 }
 
 const within = ({ from, after, to, before }: Hole, position: string): boolean =>
@@ -56,9 +58,7 @@ export function flawOfFold(
   }
   for (const [key, ofSplits] of due) {
     const log = logs.get(key) ?? [];
-    const flaw = rules.repeats
-      ? flawWithRepeats(log, ofSplits, rules.redriven)
-      : flawOfKey(log, ofSplits, rules.redriven);
+    const flaw = rules.repeats ? flawWithRepeats(log, ofSplits, rules.redriven) : flawOfKey(log, ofSplits, rules);
     if (flaw !== undefined) return `key ${key} holds [${log.join(" ")}]: ${flaw}`;
   }
   return undefined;
@@ -102,9 +102,10 @@ const splitOf = (id: string): string => id[0] as string;
 function flawOfKey(
   log: readonly string[],
   due: ReadonlyMap<string, readonly Due[]>,
-  redriven: ReadonlySet<string>,
+  { redriven, unlooked }: FoldRules,
 ): string | undefined {
-  if (new Set(log).size !== log.length) return "an event is in it twice";
+  const once = log.filter((id) => !redriven.has(recordOf(id)) || !unlooked.has(recordOf(id)));
+  if (new Set(once).size !== once.length) return "an event is in it twice";
   const own = log.filter((id) => !redriven.has(recordOf(id)));
   for (const id of own) {
     if (!due.get(splitOf(id))?.some((one) => one.id === id)) return `${id} should not be in it`;

@@ -5,7 +5,7 @@
 
 import type { Hole } from "../../shared/control/hole.ts";
 import { allHoles } from "../../shared/control/hole-items.ts";
-import type { Split } from "../../shared/control/split.ts";
+import { deathsBeforeHandle, type Split } from "../../shared/control/split.ts";
 import { REDRIVE_SPLIT } from "../../shared/dead-letter/redrive-letter.ts";
 import { ABSENT } from "../../shared/state/state-item.ts";
 import { flawOfFold, holeAt, type Reached } from "./fold-oracle.ts";
@@ -14,7 +14,7 @@ import type { Addressed } from "./monitor.ts";
 import type { Process } from "./process.ts";
 import { idsIn } from "./recording-function.ts";
 import type { Scene } from "./scene.ts";
-import { at, eventsOf, numberAt, type SimulatedEvent, type SimulatedSplit } from "./simulated-source.ts";
+import { at, eventsOf, numberAt, recordOf, type SimulatedEvent, type SimulatedSplit } from "./simulated-source.ts";
 import { promise } from "./violation.ts";
 
 export class Judge {
@@ -27,6 +27,12 @@ export class Judge {
   readonly #deaths = new Map<string, number>();
   /** What the source had forgotten before a split was born was never seen by anybody. */
   readonly #unseen = new Map<string, number>();
+
+  /**
+   * Records that were given up for deaths before `handle`, without another look at them: who folded one before anybody was
+   * marked is not told of it (docs/protocol.md §4). It may be in the state, and twice once it is put back.
+   */
+  readonly #unlooked = new Set<string>();
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -136,7 +142,8 @@ export class Judge {
     const flaw = flawOfFold(this.#scene.source.splits, reached, logs, {
       unseen: this.#unseen,
       // Repaired code may have folded it in a batch that was overtaken, before its tries were counted up.
-      faulty: (id) => !this.#scene.repaired && this.#isBad(id),
+      faulty: (id) => !this.#scene.repaired && this.#isBad(id) && !this.#mayBeFolded(id),
+      unlooked: this.#unlooked,
       repeats: this.#scene.setup.mode === "at-least-once",
       redriven: this.#scene.redriven,
     });
@@ -198,6 +205,10 @@ export class Judge {
       // What it was judged by when it came into the hole may be long over.
       const wasThere = hole !== undefined && holeAt(before?.holes ?? [], at(index + 1))?.cause === hole.cause;
       if (hole === undefined || wasThere) continue;
+      const { failing } = before ?? {};
+      if (failing?.position === at(index + 1) && deathsBeforeHandle(failing) >= this.#scene.setup.triesMax) {
+        this.#unlooked.add(record.id);
+      }
       if (hole.folded !== undefined) this.#scene.coverage.hit("a record is given up that is folded in part");
       promise(this.#mayBeIn(hole, known, index + 1, record), () => {
         return `${record.id} is in a hole of cause ${hole.cause}, and nothing is wrong with it`;
@@ -211,6 +222,12 @@ export class Judge {
     const { setup, skipped } = this.#scene;
     if (skipped.has(record.id) || setup.brokenSchemas) return true;
     return (this.#deaths.get(record.id) ?? 0) >= this.#scene.setup.triesMax;
+  }
+
+  /** What always fails was folded by nobody; what fails over some states alone may have been. */
+  #mayBeFolded(id: string): boolean {
+    const { poison, killers } = this.#scene.setup;
+    return this.#unlooked.has(recordOf(id)) && !poison.has(id) && !killers.has(id);
   }
 
   /** Whether the code from before the repair fails at an event, or may. */
