@@ -1,6 +1,6 @@
 /** The fold of the Flink job that the heap benchmark stands beside (`flink.ts`): three sums, and no look at the rest. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { onTime } from "../functions/on-time/on-time.ts";
+import { onTime } from "../examples/flights/on-time.ts";
 import { defineFunction } from "../shared/function/define-function.ts";
 
 interface Delay {

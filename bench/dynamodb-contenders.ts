@@ -10,7 +10,7 @@ import {
   ScanCommand,
 } from "@aws-sdk/client-dynamodb";
 import pMap from "p-map";
-import { onTime } from "../functions/on-time/on-time.ts";
+import { onTime } from "../examples/flights/on-time.ts";
 import type { LocalSurroundings } from "../local/surroundings.ts";
 import { describeApp } from "../shared/app/app-description.ts";
 import type { AppResources } from "../shared/app/app-resources.ts";
@@ -19,8 +19,8 @@ import { createControlTable } from "../shared/control/dynamodb/control-table.ts"
 import { createTable } from "../shared/dynamodb/create-table.ts";
 import { type AttributeMap, fromAttribute, toAttribute } from "../shared/json/attribute-value.ts";
 import type { JsonValue } from "../shared/json/json-value.ts";
-import { createEventHandler } from "../shared/lambda/event-handler.ts";
-import { openStores } from "../shared/lambda/open-resources.ts";
+import { createEventHandler } from "../shared/runtime/event-handler.ts";
+import { openStores } from "../shared/runtime/open-resources.ts";
 import { BEGINNING } from "../shared/source/position.ts";
 import { createStateTable, itemKey, STATE_KEY_SCHEMA } from "../shared/state/dynamodb/state-table.ts";
 import { memoryRecord, memorySource } from "./memory-source.ts";

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { onTime } from "../functions/on-time/on-time.ts";
+import { onTime } from "../examples/flights/on-time.ts";
 import { connectDynamoDB } from "../local/dynamodb/connect-dynamodb.ts";
 import { openHome } from "../local/home.ts";
 import { type LocalSurroundings, localSurroundings } from "../local/surroundings.ts";

@@ -15,7 +15,7 @@
 import { createReadStream } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
-import { onTime } from "../functions/on-time/on-time.ts";
+import { onTime } from "../examples/flights/on-time.ts";
 import { startEngine } from "../local/engine.ts";
 import { EngineCore } from "../local/engine-core.ts";
 import { readStatePage, type StatePage } from "../local/read-states.ts";
@@ -28,7 +28,7 @@ import { withRedrive } from "../shared/dead-letter/with-redrive.ts";
 import { systemClock, systemRandomness } from "../shared/environment.ts";
 import type { FunctionDefinition } from "../shared/function/define-function.ts";
 import type { JsonValue } from "../shared/json/json-value.ts";
-import { createFunctionHandler } from "../shared/lambda/event-handler.ts";
+import { createFunctionHandler } from "../shared/runtime/event-handler.ts";
 import type { SourceRecord } from "../shared/source/source.ts";
 import { HeapStateBackend } from "../shared/state/heap/heap-state-backend.ts";
 import { openCheckpointStorage } from "../shared/storage/open-storage.ts";

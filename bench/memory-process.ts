@@ -1,17 +1,17 @@
 /** Takes snapshots of a filled state table, or restores them into an empty one, and says how much memory that took. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { onTime } from "../functions/on-time/on-time.ts";
+import { onTime } from "../examples/flights/on-time.ts";
 import { localSurroundings } from "../local/surroundings.ts";
 import { describeApp } from "../shared/app/app-description.ts";
 import type { AppResources } from "../shared/app/app-resources.ts";
 import { defineApp } from "../shared/app/define-app.ts";
 import { createControlTable } from "../shared/control/dynamodb/control-table.ts";
-import { createCoordinatorHandler } from "../shared/lambda/coordinator-handler.ts";
-import { createFunctionHandler } from "../shared/lambda/event-handler.ts";
-import { openStores } from "../shared/lambda/open-resources.ts";
 import { carryOnRestore } from "../shared/restore/carry-on.ts";
 import { requestRestore } from "../shared/restore/restore.ts";
+import { createCoordinatorHandler } from "../shared/runtime/coordinator-handler.ts";
+import { createFunctionHandler } from "../shared/runtime/event-handler.ts";
+import { openStores } from "../shared/runtime/open-resources.ts";
 import { createStateTable } from "../shared/state/dynamodb/state-table.ts";
 import { memorySource } from "./memory-source.ts";
 

@@ -1,7 +1,7 @@
 /** State tables of many keys, as the memory benchmark needs them: filled by hand, since folding them would take hours. */
 import { BatchWriteItemCommand } from "@aws-sdk/client-dynamodb";
 import pMap from "p-map";
-import type { onTime } from "../functions/on-time/on-time.ts";
+import type { onTime } from "../examples/flights/on-time.ts";
 import type { DynamoDBAccess } from "../shared/dynamodb/dynamodb-access.ts";
 import type { AttributeMap } from "../shared/json/attribute-value.ts";
 import type { JsonValue } from "../shared/json/json-value.ts";

@@ -2,9 +2,9 @@
 
 import { systemClock } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
-import { parseRestorePayload } from "../shared/lambda/restore-payload.ts";
 import type { RestoreReport } from "../shared/restore/restore-report.ts";
 import type { RestoreStatus } from "../shared/restore/status.ts";
+import { parseRestorePayload } from "../shared/runtime/restore-payload.ts";
 
 /** Invokes the restore function with a payload. @throws TidemarkError what it answered, or why it did not */
 export type AskFunction = (payload: object) => Promise<unknown>;
@@ -24,8 +24,8 @@ const FAILURES_MAX = 15;
 /** A function of this name or ARN, by the environment's own region and credentials. */
 export async function restoreFunction(name: string): Promise<AskFunction> {
   const [{ createLambdaClient }, { invokeAndWait }] = await Promise.all([
-    import("../shared/lambda/lambda-client.ts"),
-    import("../shared/lambda/lambda-functions.ts"),
+    import("../shared/lambda/create-client.ts"),
+    import("../shared/lambda/invoke-function.ts"),
   ]);
   const client = createLambdaClient();
   return (payload) => invokeAndWait(client, name, payload);

@@ -5,9 +5,9 @@ import { openHomeApp } from "../local/open-home-app.ts";
 import { type RestoreEnd, restoreHome, statusOfHome } from "../local/steer-home.ts";
 import { CHECKPOINT_NUMBER_MAX } from "../shared/app/limits.ts";
 import { TidemarkError } from "../shared/errors.ts";
-import { parseRestorePayload } from "../shared/lambda/restore-payload.ts";
 import type { RestoreChoice } from "../shared/restore/restore.ts";
 import type { RestoreStatus } from "../shared/restore/status.ts";
+import { parseRestorePayload } from "../shared/runtime/restore-payload.ts";
 import {
   type CommonOptions,
   conclude,

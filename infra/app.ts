@@ -2,7 +2,7 @@
  * What `npx cdk` runs: the example app's stack. What `-c` can say:
  *
  * - `stream=NAME`: read this stream instead of making one;
- * - `module=functions/buggy-app.ts`: deploy another app module;
+ * - `module=examples/flights/buggy-app.ts`: deploy another app module;
  * - `removal=destroy`: tables, the stream that was made and an empty bucket go with the stack;
  * - `exclusive=false`: reserves no concurrency for the coordinator, for an account that has none to reserve;
  * - `existing={"controlTable":"…","stateTables":{"on-time":"…"},"bucket":"…"}`: go on from what an earlier stack has left;
@@ -18,7 +18,7 @@ import { ExampleStack } from "./example-stack.ts";
 const app = new App();
 const said = (name: string): string | undefined => app.node.tryGetContext(name);
 
-const module = said("module") ?? "functions/app.ts";
+const module = said("module") ?? "examples/flights/app.ts";
 const { default: flights } = (await import(path.resolve(module))) as { readonly default: AppDefinition };
 const [stream, existing] = [said("stream"), said("existing")];
 

@@ -4,9 +4,9 @@
  */
 import { describeApp } from "../shared/app/app-description.ts";
 import type { AppDefinition } from "../shared/app/define-app.ts";
-import { createFunctionHandler, type FunctionHandler } from "../shared/lambda/event-handler.ts";
-import { type OpenedResources, openResources } from "../shared/lambda/open-resources.ts";
 import { recoverFromStorage } from "../shared/restore/recover.ts";
+import { createFunctionHandler, type FunctionHandler } from "../shared/runtime/event-handler.ts";
+import { type OpenedResources, openResources } from "../shared/runtime/open-resources.ts";
 import { checkSources, EngineCore } from "./engine-core.ts";
 import type { EngineObserver } from "./engine-event.ts";
 import type { DeliveryPauses } from "./pump/delivery.ts";

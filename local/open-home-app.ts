@@ -1,5 +1,5 @@
 /** What the commands beside `run` work on: the app, the stores and the sources of a home, as its last run left them. */
-import { type OpenedResources, openResources, openStores, type Stores } from "../shared/lambda/open-resources.ts";
+import { type OpenedResources, openResources, openStores, type Stores } from "../shared/runtime/open-resources.ts";
 import type { CheckpointStorage } from "../shared/storage/checkpoint-storage.ts";
 import { openCheckpointStorage } from "../shared/storage/open-storage.ts";
 import { connectDynamoDB, type DynamoDBConnection } from "./dynamodb/connect-dynamodb.ts";

@@ -3,8 +3,8 @@ import type { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { meterDynamoDB, type RequestMeter } from "../shared/dynamodb/request-meter.ts";
 import { systemClock, systemRandomness } from "../shared/environment.ts";
 import { TidemarkError } from "../shared/errors.ts";
-import type { Surroundings } from "../shared/lambda/open-resources.ts";
 import type { Observer } from "../shared/observer.ts";
+import type { Surroundings } from "../shared/runtime/open-resources.ts";
 import { splitEndpoint } from "./dynamodb/endpoint-url.ts";
 
 export interface LocalSurroundings extends Surroundings {

@@ -58,7 +58,7 @@ export function checkAppProps(props: unknown): void {
     refuse(
       "app",
       show(app),
-      'it must be what defineApp returned. Give the default export of the app module: import app from "./functions/app.ts"',
+      'it must be what defineApp returned. Give the default export of the app module: import app from "./my-app.ts"',
     );
   }
   checkInterval(app);
@@ -99,8 +99,7 @@ function checkInterval({ checkpointing }: AppDefinition): void {
 }
 
 function checkModule(given: unknown): void {
-  const wayOut =
-    'it must be the file of the app module, relative to where cdk runs. Give "functions/app.ts" or the like';
+  const wayOut = 'it must be the file of the app module, relative to where cdk runs. Give "my-app.ts" or the like';
   if (typeof given !== "string" || given === "") refuse("module", show(given), wayOut);
   const file = path.resolve(given);
   if (!existsSync(file) || !statSync(file).isFile())

@@ -4,7 +4,7 @@ import { asError, TidemarkError } from "../../shared/errors.ts";
 import { show } from "../../shared/function/check-options.ts";
 import { nearestName } from "../../shared/function/nearest-name.ts";
 
-/** @param wayOut what it must be, and what to set: `it must be a path. Give "functions/app.ts"` */
+/** @param wayOut what it must be, and what to set: `it must be a path. Give "my-app.ts"` */
 export function refuse(what: string, given: string, wayOut: string): never {
   throw new TidemarkError("fix-configuration", `${what} is ${given}; ${wayOut}.`);
 }

@@ -6,7 +6,7 @@ import { Grant, type GrantOnPrincipalOptions, type IGrantable } from "aws-cdk-li
 import { CfnEventSourceMapping, type IFunction } from "aws-cdk-lib/aws-lambda";
 import type { NodejsFunctionProps } from "aws-cdk-lib/aws-lambda-nodejs";
 import { Construct } from "constructs";
-import type { Settings } from "../../shared/lambda/settings.ts";
+import type { Settings } from "../../shared/runtime/settings.ts";
 import type { KinesisBinding } from "./kinesis-binding.ts";
 import { functionMetric } from "./metrics.ts";
 import { eventFunctionStatements, type Ground, stateReadingStatements } from "./permissions.ts";

@@ -14,7 +14,7 @@ import { CONTROL_KEY_SCHEMA } from "../../shared/control/dynamodb/control-table.
 import type { KeySchema } from "../../shared/dynamodb/create-table.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { nearestName } from "../../shared/function/nearest-name.ts";
-import { bundleDefines, type DeployedMapping, type Settings } from "../../shared/lambda/settings.ts";
+import { bundleDefines, type DeployedMapping, type Settings } from "../../shared/runtime/settings.ts";
 import { STATE_KEY_SCHEMA } from "../../shared/state/dynamodb/state-table.ts";
 import { TidemarkAlarms } from "./alarms.ts";
 import { bundledModule } from "./bundled-module.ts";

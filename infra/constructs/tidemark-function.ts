@@ -13,7 +13,7 @@ import {
 } from "aws-cdk-lib/aws-lambda-nodejs";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Construct } from "constructs";
-import { SETTINGS_VARIABLE, type Settings } from "../../shared/lambda/settings.ts";
+import { SETTINGS_VARIABLE, type Settings } from "../../shared/runtime/settings.ts";
 import { acknowledge, REASONS, wildcardFinding } from "./acknowledge.ts";
 import { checkEnvironment } from "./check-environment.ts";
 import { checkEsbuild } from "./check-esbuild.ts";

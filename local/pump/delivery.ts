@@ -7,7 +7,7 @@ import type { ControlStore } from "../../shared/control/control-store.ts";
 import { readSplit } from "../../shared/control/split-steps.ts";
 import type { Clock, Randomness } from "../../shared/environment.ts";
 import { describeThrown, TidemarkError } from "../../shared/errors.ts";
-import type { BatchAnswer } from "../../shared/lambda/event-handler.ts";
+import type { BatchAnswer } from "../../shared/runtime/event-handler.ts";
 import { BEGINNING } from "../../shared/source/position.ts";
 import type { SourceBatch, SourceRecord } from "../../shared/source/source.ts";
 import type { EngineObserver } from "../engine-event.ts";

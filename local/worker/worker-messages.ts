@@ -1,7 +1,7 @@
 /** What a supervisor and its worker say to each other. Plain data: it crosses a process boundary. */
 import type { AppDescription } from "../../shared/app/app-description.ts";
 import type { RequestCounts } from "../../shared/dynamodb/request-meter.ts";
-import type { Settings } from "../../shared/lambda/settings.ts";
+import type { Settings } from "../../shared/runtime/settings.ts";
 import type { SentError } from "../call-codec.ts";
 import type { EngineEvent } from "../engine-event.ts";
 

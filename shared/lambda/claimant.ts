@@ -3,6 +3,7 @@ import type { Claim, Claimant, ClaimPlace } from "../app/claim.ts";
 import { type ControlClaim, createControlClaim, readControlClaim, replaceControlClaim } from "../control/claim-item.ts";
 import type { ControlStore } from "../control/control-store.ts";
 import type { DynamoDBAccess } from "../dynamodb/dynamodb-access.ts";
+import type { Settings } from "../runtime/settings.ts";
 import {
   readStateTableClaim,
   type StateTableClaim,
@@ -10,7 +11,6 @@ import {
 } from "../state/dynamodb/claim-state-table.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
 import { createStorageClaim, readStorageClaim, replaceStorageClaim } from "../storage/claim-object.ts";
-import type { Settings } from "./settings.ts";
 
 export function claimantOf(
   { app, tables, storageUrl }: Settings,

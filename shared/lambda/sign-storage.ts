@@ -1,5 +1,5 @@
+import type { Settings } from "../runtime/settings.ts";
 import type { CheckpointStorage } from "../storage/checkpoint-storage.ts";
-import type { Settings } from "./settings.ts";
 
 /** The storage of a deployment that signs its checkpoints; itself, for one that does not. Costs no request. */
 export async function signStorage(

@@ -1,7 +1,7 @@
 /** The example app under a name of its own: tables are named after it, and an emulator may be shared. */
 
-import { hashChain } from "../../functions/hash-chain/hash-chain.ts";
-import { onTime } from "../../functions/on-time/on-time.ts";
+import { hashChain } from "../../examples/flights/hash-chain.ts";
+import { onTime } from "../../examples/flights/on-time.ts";
 import { defineApp } from "../../shared/index.ts";
 
 export default defineApp({

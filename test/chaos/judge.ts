@@ -1,18 +1,18 @@
 /** Holds what a run left behind against what others compute from the same flights. */
 import { pathToFileURL } from "node:url";
-import { allStates } from "../../cli/demo/all-states.ts";
-import { chainTruth } from "../../cli/demo/chain-truth.ts";
-import { readCheckpoint } from "../../cli/demo/checkpoint-content.ts";
-import { type Comparison, compare } from "../../cli/demo/compare.ts";
-import type { DataSet, DealtSplit } from "../../cli/demo/data.ts";
-import { HASH_CHAIN, ON_TIME } from "../../cli/demo/stage.ts";
-import { type States, truthAtCut, truthOfOriginal } from "../../cli/demo/truth.ts";
+import { allStates } from "../../examples/flights/demo/all-states.ts";
+import { chainTruth } from "../../examples/flights/demo/chain-truth.ts";
+import { readCheckpoint } from "../../examples/flights/demo/checkpoint-content.ts";
+import { type Comparison, compare } from "../../examples/flights/demo/compare.ts";
+import type { DataSet, DealtSplit } from "../../examples/flights/demo/data.ts";
+import { HASH_CHAIN, ON_TIME } from "../../examples/flights/demo/stage.ts";
+import { type States, truthAtCut, truthOfOriginal } from "../../examples/flights/demo/truth.ts";
 import { readStatePage } from "../../local/read-states.ts";
 import { localSurroundings } from "../../local/surroundings.ts";
 import { tablesOf } from "../../local/worker-settings.ts";
 import type { AppDescription } from "../../shared/app/app-description.ts";
 import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
-import { openStores } from "../../shared/lambda/open-resources.ts";
+import { openStores } from "../../shared/runtime/open-resources.ts";
 import { readShelf } from "./shelf.ts";
 
 export interface Remains {

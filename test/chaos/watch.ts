@@ -1,5 +1,5 @@
 /** Looks at control and splits from outside, past the proxy: what the app has come to, whatever its processes say. */
-import { HASH_CHAIN, ON_TIME } from "../../cli/demo/stage.ts";
+import { HASH_CHAIN, ON_TIME } from "../../examples/flights/demo/stage.ts";
 import { type LocalSurroundings, localSurroundings } from "../../local/surroundings.ts";
 import type { Control } from "../../shared/control/control.ts";
 import { readControl } from "../../shared/control/control-steps.ts";

@@ -5,8 +5,8 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { runDemo as RunDemo } from "../../cli/demo/demo.ts";
-import type { DemoReport } from "../../cli/demo/report.ts";
+import type { runDemo as RunDemo } from "../../examples/flights/demo/demo.ts";
+import type { DemoReport } from "../../examples/flights/demo/report.ts";
 import { compiled } from "../support/compiled-tree.ts";
 
 const MINUTES = 60_000;
@@ -28,7 +28,7 @@ interface Run {
 
 /** Temporary folders of the demo are made in `folder`. */
 function demo(...args: readonly string[]): Run {
-  const child = spawn(process.execPath, [compiled("cli/demo/main.ts"), ...args], {
+  const child = spawn(process.execPath, [compiled("examples/flights/demo/main.ts"), ...args], {
     env: { ...process.env, TMPDIR: folder },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -107,7 +107,9 @@ describe("the demo", () => {
   it(
     "finds one flight that arrives other than it was",
     async () => {
-      const { runDemo } = (await import(compiled("cli/demo/demo.ts"))) as { readonly runDemo: typeof RunDemo };
+      const { runDemo } = (await import(compiled("examples/flights/demo/demo.ts"))) as {
+        readonly runDemo: typeof RunDemo;
+      };
       const altered: string[] = [];
       const { report, verdict } = await runDemo({
         flights: "2k",

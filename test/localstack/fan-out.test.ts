@@ -9,7 +9,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PutRecordsCommand } from "@aws-sdk/client-kinesis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { statesOfCheckpoint } from "../../cli/demo/truth.ts";
+import { statesOfCheckpoint } from "../../examples/flights/demo/truth.ts";
 import { encodeManifest } from "../../shared/checkpoint/manifest.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { manifestPath } from "../../shared/storage/object-paths.ts";

@@ -12,7 +12,7 @@ import {
   PutRecordCommand,
   PutRecordsCommand,
 } from "@aws-sdk/client-kinesis";
-import { type DataSet, type DealtSplit, dealFlights } from "../../cli/demo/data.ts";
+import { type DataSet, type DealtSplit, dealFlights } from "../../examples/flights/demo/data.ts";
 
 /** Of each shard, in one request: small enough that flights flow, rather than come in gusts. */
 const FLIGHTS_PER_REQUEST = 100;

@@ -9,10 +9,10 @@ import { DeleteTableCommand, UpdateTableCommand } from "@aws-sdk/client-dynamodb
 import { CreateStreamCommand, DeleteStreamCommand } from "@aws-sdk/client-kinesis";
 import { UpdateEventSourceMappingCommand } from "@aws-sdk/client-lambda";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chainTruth } from "../../cli/demo/chain-truth.ts";
-import { compare } from "../../cli/demo/compare.ts";
-import { truthAtCut } from "../../cli/demo/truth.ts";
-import flightsApp from "../../functions/app.ts";
+import flightsApp from "../../examples/flights/app.ts";
+import { chainTruth } from "../../examples/flights/demo/chain-truth.ts";
+import { compare } from "../../examples/flights/demo/compare.ts";
+import { truthAtCut } from "../../examples/flights/demo/truth.ts";
 import { untilActive } from "../support/kinesis-local.ts";
 import { deployStack, destroyStack, type StackOutputs } from "../support/localstack-utils/cdk.ts";
 import { localStackClients } from "../support/localstack-utils/clients.ts";

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { runCoordinator } from "../../shared/checkpoint/coordinator.ts";
 import type { Workers, WorkInvoker, WorkRequest } from "../../shared/checkpoint/work.ts";
 import { TidemarkError } from "../../shared/errors.ts";
-import { createWorkerHandler } from "../../shared/lambda/worker-handler.ts";
+import { createWorkerHandler } from "../../shared/runtime/worker-handler.ts";
 import { expectAllResolved, expectOneLiveGeneration, expectPromise, readManifestOf } from "../support/oracle.ts";
 import { HOUR_MS, TestWorld } from "../support/test-world.ts";
 

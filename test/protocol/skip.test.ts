@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
 import type { SkipChoice } from "../../shared/dead-letter/skip.ts";
-import { skipIn } from "../../shared/lambda/coordinator-handler.ts";
+import { skipIn } from "../../shared/runtime/coordinator-handler.ts";
 import { settled } from "../support/every-call.ts";
 import type { Call } from "../support/faulty-stores.ts";
 import { expectAllResolved, expectPromise, liveLogs, readManifestOf } from "../support/oracle.ts";

@@ -1,9 +1,9 @@
 /** Whoever coordinates in a history: as an embedded engine does it, or as a deployment's coordinator function. */
 import { replaySplit } from "../../shared/batch/replay-split.ts";
 import { runCoordinator } from "../../shared/checkpoint/coordinator.ts";
-import { createCoordinatorHandler } from "../../shared/lambda/coordinator-handler.ts";
 import { carryOnRestore } from "../../shared/restore/carry-on.ts";
 import type { ReplayInvoker } from "../../shared/restore/replay-invoker.ts";
+import { createCoordinatorHandler } from "../../shared/runtime/coordinator-handler.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Invocations } from "./invocations.ts";
 import type { Process } from "./process.ts";

@@ -1,6 +1,6 @@
 /** The workers of a deployment's coordinators: each piece of work is an invocation of its own, which may die or stall. */
 import type { Workers, WorkRequest } from "../../shared/checkpoint/work.ts";
-import { createWorkerHandler } from "../../shared/lambda/worker-handler.ts";
+import { createWorkerHandler } from "../../shared/runtime/worker-handler.ts";
 import type { Invocations } from "./invocations.ts";
 import type { Process } from "./process.ts";
 import type { Scene } from "./scene.ts";

@@ -31,16 +31,16 @@ import type { Clock } from "../../shared/environment.ts";
 import { TidemarkError } from "../../shared/errors.ts";
 import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
-import {
-  type CoordinatorHandlerOptions,
-  type CoordinatorInvocation,
-  createCoordinatorHandler,
-} from "../../shared/lambda/coordinator-handler.ts";
 import type { TidemarkEvent } from "../../shared/observer.ts";
 import { askForRestore } from "../../shared/restore/ask-for-restore.ts";
 import { type CarryOnOptions, carryOnRestore } from "../../shared/restore/carry-on.ts";
 import { type RestoreChoice, requestRestore } from "../../shared/restore/restore.ts";
 import type { RestoreReport } from "../../shared/restore/restore-report.ts";
+import {
+  type CoordinatorHandlerOptions,
+  type CoordinatorInvocation,
+  createCoordinatorHandler,
+} from "../../shared/runtime/coordinator-handler.ts";
 import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts";
 import type { Source, SourceRecord } from "../../shared/source/source.ts";
 import { HeapStateBackend } from "../../shared/state/heap/heap-state-backend.ts";

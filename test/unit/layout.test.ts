@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, "../..");
 
 async function sources(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const folder of ["shared", "functions", "local", "cli", "infra"]) {
+  for (const folder of ["shared", "functions", "local", "cli", "examples", "infra"]) {
     for (const entry of await readdir(path.join(root, folder), { recursive: true })) {
       if (!entry.endsWith(".ts")) continue;
       const file = `${folder}/${entry.split(path.sep).join("/")}`;
@@ -29,7 +29,7 @@ describe("the layout", () => {
     ["a type import upwards", "shared/control/x.ts", 'import type { T } from "../app/app.ts";', "imports upwards"],
     ["a re-export upwards", "shared/json/x.ts", 'export { f } from "../state/state-item.ts";', "imports upwards"],
     ["a dynamic import upwards", "shared/app/x.ts", 'await import("../lambda/x.ts");', "imports upwards"],
-    ["shared code importing the engine", "shared/lambda/x.ts", 'import "../../local/x.ts";', "imports upwards"],
+    ["shared code importing the engine", "shared/runtime/x.ts", 'import "../../local/x.ts";', "imports upwards"],
     ["shared code importing a command", "shared/batch/x.ts", 'import "../../cli/main.ts";', "imports upwards"],
     ["shared code importing infra", "shared/lambda/x.ts", 'import "../../infra/app.ts";', "imports upwards"],
     ["shared code importing the CDK", "shared/app/x.ts", 'import { Duration } from "aws-cdk-lib";', "deployment"],
@@ -37,7 +37,10 @@ describe("the layout", () => {
     ["shared code importing the face", "shared/lambda/x.ts", 'import "../index.ts";', "face"],
     ["a port importing another port", "shared/state/x.ts", 'import "../storage/object-paths.ts";', "neighbour"],
     ["two rooms of the protocol", "shared/batch/x.ts", 'import "../checkpoint/cut.ts";', "neighbour"],
-    ["the engine importing an entry", "local/x.ts", 'import "../functions/on-time/handler.ts";', "neighbour"],
+    ["the engine importing an entry", "local/x.ts", 'import "../functions/event/handler.ts";', "imports upwards"],
+    ["the engine importing what is AWS's alone", "local/x.ts", 'import "../shared/lambda/watch.ts";', "neighbour"],
+    ["a command importing an example", "cli/x.ts", 'import "../examples/flights/app.ts";', "imports upwards"],
+    ["neutral handlers importing AWS's", "shared/runtime/x.ts", 'import "../lambda/x.ts";', "imports upwards"],
     ["a sibling adapter", "shared/state/heap/x.ts", 'import "../dynamodb/y.ts";', "sibling adapter"],
     ["an adapter of another port", "shared/source/file/x.ts", 'import "../../storage/file/x.ts";', "neighbour"],
     ["the protocol importing an adapter", "shared/batch/x.ts", 'import "../state/heap/x.ts";', "instead of its port"],
@@ -55,11 +58,15 @@ describe("the layout", () => {
     ["an adapter importing its port", "shared/state/heap/x.ts", 'import "../state-backend.ts";'],
     ["a room built on ports", "shared/dead-letter/x.ts", 'import "../storage/checkpoint-storage.ts";'],
     ["a port importing a position", "shared/state/x.ts", 'import "../source/position.ts";'],
-    ["wiring importing an adapter", "shared/lambda/x.ts", 'import "../state/dynamodb/x.ts";'],
-    ["a command importing anything below", "cli/x.ts", 'import "../functions/app.ts"; import "../local/x.ts";'],
-    ["infra importing the CDK", "infra/x.ts", 'import "aws-cdk-lib"; import "../functions/app.ts";'],
+    ["wiring importing an adapter", "shared/runtime/x.ts", 'import "../state/dynamodb/x.ts";'],
+    [
+      "a command importing anything below",
+      "cli/x.ts",
+      'import "../functions/event/handler.ts"; import "../local/x.ts";',
+    ],
+    ["infra importing the CDK", "infra/x.ts", 'import "aws-cdk-lib"; import "../examples/flights/app.ts";'],
     ["the face importing any floor", "shared/index.ts", 'export { f } from "./lambda/x.ts";'],
-    ["a user's view of the package", "functions/app.ts", 'import { defineApp } from "../shared/index.ts";'],
+    ["a user's view of the package", "examples/flights/x.ts", 'import { defineApp } from "../../shared/index.ts";'],
   ])("allows %s", (_case, file, source) => {
     expect(violationsOf(new Map([[file, source]]))).toEqual([]);
   });

@@ -65,6 +65,7 @@ describe("the lint rules of shared code", () => {
 
   test("allow process.env, but no clock, in shared/lambda", async () => {
     expect(await refusals("shared/lambda/planted.ts", environment + clock)).toEqual(["plugin"]);
+    expect(await refusals("shared/runtime/planted.ts", environment)).not.toEqual([]);
   });
 
   test("allow the clock in shared/environment.ts and outside shared", async () => {

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { App, RemovalPolicy, Stack } from "aws-cdk-lib";
 import { Template } from "aws-cdk-lib/assertions";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import exampleApp from "../../../functions/app.ts";
+import exampleApp from "../../../examples/flights/app.ts";
 import { TidemarkApp } from "../../../infra/constructs/index.ts";
 import { ExampleStack } from "../../../infra/example-stack.ts";
 import commonjsApp from "./commonjs/app.ts";
@@ -77,7 +77,7 @@ describe("-c", () => {
     const names = exampleApp.functions.map((binding) => binding.function.name);
     const stateTables = Object.fromEntries(names.map((name) => [name, `old-${name}`]));
     const stack = new ExampleStack(newStack().node.root, "Example", {
-      ...{ app: exampleApp, module: "functions/app.ts", removalPolicy: RemovalPolicy.DESTROY },
+      ...{ app: exampleApp, module: "examples/flights/app.ts", removalPolicy: RemovalPolicy.DESTROY },
       existing: { controlTable: "old-control", stateTables, bucket: "old-bucket" },
     });
     expect(policies(Template.fromStack(stack))).toEqual([[], ["Delete"], []]);
@@ -178,7 +178,7 @@ describe("npx cdk synth", () => {
 
   test("makes source maps, which the functions use", async () => {
     const map = JSON.parse(await readFile(`${await bundleOf(/function on-time/)}.map`, "utf8"));
-    const sources = map.sources.filter((source: string) => source.endsWith("functions/on-time/on-time.ts"));
+    const sources = map.sources.filter((source: string) => source.endsWith("examples/flights/on-time.ts"));
     expect(sources).toHaveLength(1);
     for (const { Properties } of Object.values(template.findResources("AWS::Lambda::Function"))) {
       expect(Properties.Environment.Variables.NODE_OPTIONS).toBe("--enable-source-maps");

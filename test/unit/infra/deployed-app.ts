@@ -33,7 +33,7 @@ export function newStack(props?: StackProps): Stack {
 export function rightProps(stack: Stack, app: AppDefinition = shop): TidemarkAppProps {
   const stream = new Stream(stack, "Clicks");
   const sources = Object.fromEntries(app.functions.map(({ source }) => [source, fromKinesis(stream)]));
-  return { app, module: "functions/app.ts", sources };
+  return { app, module: "examples/flights/app.ts", sources };
 }
 
 export interface Deployed {

@@ -13,13 +13,13 @@ import { Bucket, type IBucket } from "aws-cdk-lib/aws-s3";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { describe, expect, test } from "vitest";
-import exampleApp from "../../../functions/app.ts";
+import exampleApp from "../../../examples/flights/app.ts";
 import { fromKinesis, TidemarkApp } from "../../../infra/constructs/index.ts";
 import { ExampleStack } from "../../../infra/example-stack.ts";
 import { describeApp } from "../../../shared/app/app-description.ts";
 import { defineApp } from "../../../shared/index.ts";
 import { APP_METRICS, FUNCTION_METRICS } from "../../../shared/lambda/metric-names.ts";
-import { readSettings, SETTINGS_VARIABLE } from "../../../shared/lambda/settings.ts";
+import { readSettings, SETTINGS_VARIABLE } from "../../../shared/runtime/settings.ts";
 import {
   counting,
   deploy,
@@ -808,7 +808,7 @@ describe("cdk-nag's AwsSolutions", () => {
 
   test("finds nothing in the example's stack that is not explained", () => {
     const app = newStack().node.root;
-    const example = new ExampleStack(app, "Example", { app: exampleApp, module: "functions/app.ts" });
+    const example = new ExampleStack(app, "Example", { app: exampleApp, module: "examples/flights/app.ts" });
     expect(findings(example)).toEqual([]);
   });
 

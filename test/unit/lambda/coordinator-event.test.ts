@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { wishOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
+import { wishOf } from "../../../shared/lambda/coordinator.ts";
 
 const runbook = readFileSync(path.resolve(import.meta.dirname, "../../../docs/operations.md"), "utf8");
 

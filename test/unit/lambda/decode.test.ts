@@ -11,7 +11,7 @@ import { base64, cloudWatchLogs, gzip, json, jsonValues, kpl } from "../../../sh
 import { systemRandomness } from "../../../shared/environment.ts";
 import { defineFunction } from "../../../shared/function/define-function.ts";
 import type { JsonValue } from "../../../shared/json/json-value.ts";
-import { createEventHandler } from "../../../shared/lambda/event-handler.ts";
+import { createEventHandler } from "../../../shared/runtime/event-handler.ts";
 import { kinesisEvents } from "../../../shared/source/kinesis/kinesis-events.ts";
 import { HeapStateBackend } from "../../../shared/state/heap/heap-state-backend.ts";
 import { ABSENT } from "../../../shared/state/state-item.ts";

@@ -1,8 +1,8 @@
 /** What the coordinator and the restore function ask of Lambda, over the wire. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { invokersOf } from "../../../shared/lambda/lambda-coordinator-handler.ts";
-import { invokeAndForget, invokeAndWait } from "../../../shared/lambda/lambda-functions.ts";
-import { lambdaMappings } from "../../../shared/lambda/lambda-mappings.ts";
+import { invokersOf } from "../../../shared/lambda/coordinator.ts";
+import { invokeAndForget, invokeAndWait } from "../../../shared/lambda/invoke-function.ts";
+import { lambdaMappings } from "../../../shared/lambda/mappings.ts";
 import { type LambdaApi, startLambdaApi } from "../../support/lambda-api.ts";
 
 let api: LambdaApi;

@@ -3,7 +3,7 @@ import type { EngineEvent } from "../../../local/engine-event.ts";
 import { cutBatches } from "../../../local/pump/batches.ts";
 import { type DeliveryOptions, deliverAll } from "../../../local/pump/delivery.ts";
 import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
-import type { BatchAnswer } from "../../../shared/lambda/event-handler.ts";
+import type { BatchAnswer } from "../../../shared/runtime/event-handler.ts";
 import type { ReadPage, SourceRecord } from "../../../shared/source/source.ts";
 
 const record = (n: number): SourceRecord => ({ position: String(n), itemIdentifier: `id-${n}`, payload: n });

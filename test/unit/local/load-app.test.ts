@@ -26,7 +26,7 @@ async function refusal(at: string): Promise<string> {
 
 describe("loading an app", () => {
   test("takes the default export of a TypeScript module", async () => {
-    expect((await loadApp("functions/app.ts")).name).toBe("flights");
+    expect((await loadApp("examples/flights/app.ts")).name).toBe("flights");
   });
 
   test("names a file that is not there", async () => {

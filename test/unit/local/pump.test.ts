@@ -3,7 +3,7 @@ import { Pump } from "../../../local/pump/pump.ts";
 import type { AppResources } from "../../../shared/app/app-resources.ts";
 import { HeapControlStore } from "../../../shared/control/heap/heap-control-store.ts";
 import { systemClock, systemRandomness } from "../../../shared/environment.ts";
-import type { BatchAnswer } from "../../../shared/lambda/event-handler.ts";
+import type { BatchAnswer } from "../../../shared/runtime/event-handler.ts";
 import type { SourceBatch } from "../../../shared/source/source.ts";
 import { HeapStateBackend } from "../../../shared/state/heap/heap-state-backend.ts";
 import { MemoryCheckpointStorage } from "../../../shared/storage/memory/memory-storage.ts";
