@@ -5,6 +5,7 @@
  * - Every position was read, and is durable, before the snapshot's plan names it; scans begin after that.
  * - The first plan stays: positions that a second coordinator reads meanwhile, younger than what the first has
  *   scanned, are never used.
+ * - A split in another generation than control's is not cut ◆: the coordinator stops, as at an exact cut.
  */
 import pMap from "p-map";
 import { path, value } from "../control/conditional-write.ts";
@@ -31,7 +32,7 @@ export async function takeFuzzyCut(
   let plan = open.checkpoint?.snapshot;
   if (plan === undefined) {
     const cut = randomness.token();
-    await savePositions(run, cut);
+    if (!(await savePositions(run, cut))) return "superseded";
     await startSnapshot(control, run.checkpoint, { slices, cut });
     plan = (await readWhileOpen(run))?.checkpoint?.snapshot;
     if (plan === undefined) return "superseded";
@@ -40,7 +41,9 @@ export async function takeFuzzyCut(
   return { cuts: await readCuts(run, plan.cut), plan };
 }
 
-async function savePositions({ resources, checkpoint }: CheckpointRun, cut: string): Promise<void> {
+/** False: a split stands in another generation. */
+async function savePositions({ resources, checkpoint, generation }: CheckpointRun, cut: string): Promise<boolean> {
+  let superseded = false;
   for (const { name } of resources.app.functions) {
     const places: SplitPlace[] = [];
     for await (const { split } of listSplits(resources.control, name)) places.push({ function: name, split });
@@ -54,6 +57,10 @@ async function savePositions({ resources, checkpoint }: CheckpointRun, cut: stri
         const split = await lookAtSplit(resources, place, found, () => {
           unreadable = true;
         });
+        if (split.gen !== generation) {
+          superseded = true;
+          return;
+        }
         const failing = unreadable ? unreadableAt(split.position, resources.clock.now()) : cutFailing(split);
         await resources.control.update(cutKey(checkpoint.n, cut, place), {
           conditions: [],
@@ -69,7 +76,9 @@ async function savePositions({ resources, checkpoint }: CheckpointRun, cut: stri
       },
       { concurrency: SPLITS_CONCURRENCY, stopOnError: false },
     ).catch(throwFirst);
+    if (superseded) break;
   }
+  return !superseded;
 }
 
 async function readCuts({ resources, checkpoint }: CheckpointRun, cut: string): Promise<SplitCut[]> {

@@ -366,6 +366,14 @@ export const checkpointMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "fuzzy-cut-of-another-generation",
+    breaks: "at-least-once: the position of a split that a restore has left behind goes into a manifest",
+    rule: "◆ A split in another generation than control's is not read for the cut",
+    world: "suite",
+    suite: "test/protocol/at-least-once.test.ts",
+    edits: [inFile("shared/checkpoint/fuzzy-cut.ts", "split.gen !== generation", "false")],
+  },
+  {
     name: "name-had-twice",
     breaks: "a savepoint begins whatever other savepoint has its name",
     rule: "◆ A savepoint's name is had by one of them",

@@ -81,6 +81,20 @@ describe("at-least-once", () => {
     await expectCheckpoint(world, 1);
   });
 
+  it("is not taken by code from before a function was renamed, once a restore has taken its state over", async () => {
+    const world = await started();
+    await world.checkpoint();
+    const { app } = world;
+    world.describe("log", { name: "renamed", previousName: "log" });
+    await world.restore();
+    const renamed = world.app;
+    Object.assign(world, { app });
+    expect(await world.coordinate({ request: {} })).toMatchObject({ outcome: "aborted" });
+    Object.assign(world, { app: renamed });
+    const n = await world.checkpoint();
+    expect((await readManifestOf(world, n)).functions).toMatchObject([{ name: "renamed", keys: 3 }]);
+  });
+
   it("waits for no busy split", async () => {
     const world = await started();
     await settled(
