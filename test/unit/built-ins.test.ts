@@ -12,11 +12,8 @@ const fix = (owner: object, member: string, value: unknown): void =>
   void Object.defineProperty(owner, member, { value, writable: true, configurable: false });
 
 describe("a change of the language's own objects", () => {
-  test("is none at first, and costs some microseconds to look for", () => {
-    for (let index = 0; index < 2_000; index++) findChange();
-    const beganMs = performance.now();
-    for (let index = 0; index < 1_000; index++) expect(findChange() === undefined).toBe(true);
-    expect((performance.now() - beganMs) / 1_000).toBeLessThan(1);
+  test("is none at first", () => {
+    expect(findChange()).toBeUndefined();
   });
 
   test.each([
