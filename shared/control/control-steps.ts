@@ -204,8 +204,8 @@ export async function unpinCheckpoint(store: ControlStore, token: string): Promi
 
 /**
  * Begins a restore: control is REPLAYING from here on. Refused when a checkpoint is open, or when another restore
- * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one), or when retention has
- * decided to delete the checkpoint. A restore that was `requested` is refused too once another has taken its place, or a
+ * was recorded since `maxGenRead` was read (◆ a delayed record must not overwrite a later one), or when its pin is gone, without
+ * which retention may have deleted the checkpoint ◆. A restore that was `requested` is refused too once another has taken its place, or a
  * check has refused it.
  */
 export function recordRestore(
@@ -218,7 +218,7 @@ export function recordRestore(
       compare("maxGen", "=", step.maxGenRead),
       noCheckpointOpen,
       // A restore that finished meanwhile took every pin with it.
-      { missing: path("deleting", step.plan.checkpoint) },
+      { exists: path("pins", step.plan.token) },
       ...(step.requested === true ? isRequested(step.plan.token) : []),
     ],
     set: [

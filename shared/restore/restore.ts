@@ -144,8 +144,11 @@ export async function recordChecked(resources: AppResources, restore: CheckedRes
     const wanted = { checkpoint, functions: checked.functions, ...(hold && { hold }) };
     const sameRestore = recorded || requested ? undefined : await planUnderWay(store, control, wanted);
     if (sameRestore !== undefined) return underWay(sameRestore);
-    // Refused by retention's decision when the pin was lost; a restore that finishes takes every pin with it.
-    if (!recorded && control.pins[token] === undefined) await pinCheckpoint(store, token, checkpoint);
+    // A restore that finished takes every pin with it, and retention may have come and gone before ours stands again ◆.
+    if (!recorded && control.pins[token] === undefined) {
+      await pinCheckpoint(store, token, checkpoint);
+      await readManifest(storage, { app: app.name, n: checkpoint });
+    }
     if (!recorded && control.checkpoint?.open === true) {
       interrupted = control.checkpoint.n;
       await abortOpenCheckpoint(resources, control);

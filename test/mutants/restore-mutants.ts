@@ -43,6 +43,28 @@ export const restoreMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "recorded-without-a-pin",
+    breaks: "a restore is recorded though its pin is gone",
+    rule: "on the pin being there, and on the `maxGen` that was read",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
+    edits: [inFile("shared/control/control-steps.ts", '{ exists: path("pins", step.plan.token) },', "")],
+  },
+  {
+    name: "pinned-again-unread",
+    breaks: "a restore whose pin is gone pins its checkpoint again without a look at it",
+    rule: "◆ A restore whose pin is gone pins its checkpoint again, and reads its manifest again",
+    world: "suite",
+    suite: "test/protocol/restores.test.ts",
+    edits: [
+      inFile(
+        "shared/restore/restore.ts",
+        "await pinCheckpoint(store, token, checkpoint);\n      await readManifest(storage, { app: app.name, n: checkpoint });",
+        "await pinCheckpoint(store, token, checkpoint);",
+      ),
+    ],
+  },
+  {
     name: "refused-request-recorded",
     breaks: "a restore that was asked for is recorded though a check has refused it",
     rule: "◆ only while `requested` is still that token, and no check has refused it",

@@ -1,9 +1,10 @@
 /** Restores against each other, against checkpoints, and against sources that forget. */
 import { gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { finishRestore, flipControl, recordRestore } from "../../shared/control/control-steps.ts";
+import { finishRestore, flipControl, pinCheckpoint, recordRestore } from "../../shared/control/control-steps.ts";
 import { endBatch, flipSplit } from "../../shared/control/split-steps.ts";
 import { partsOfLoad } from "../../shared/restore/load.ts";
+import { recordChecked } from "../../shared/restore/restore.ts";
 import { readWhole } from "../../shared/storage/checkpoint-storage.ts";
 import { checkpointFolder, manifestPath } from "../../shared/storage/object-paths.ts";
 import { settled } from "../support/every-call.ts";
@@ -344,8 +345,27 @@ describe("the restored generation", () => {
     expect(await endBatch(control, place, { ...end, attempt: item.attempt - 1, generation: 3 })).toBeUndefined();
     expect(await endBatch(control, place, { ...end, attempt: item.attempt, generation: 2 })).toBeUndefined();
     const late = { checkpoint: 1, startedAtMs: 0, functions: {}, token: "late" };
+    await pinCheckpoint(control, "late", 1);
     expect(await recordRestore(control, { maxGenRead: 2, plan: { ...late, target: 4 } })).toBeUndefined();
     expect(await world.itemOf("s")).toEqual(item);
+  });
+
+  it("is not recorded once its pin is gone and retention has deleted its checkpoint", async () => {
+    const world = new TestWorld({ retained: 1 });
+    world.split("s", "ab");
+    await world.deliver("s", 1, 2);
+    await world.checkpoint();
+    await world.restore({ checkpoint: 1 });
+    await world.checkpoint();
+    const read = await world.control();
+    const functions = { log: "log" };
+    const checked = { functions, startEmpty: [], leftBehind: [], files: 1, keys: 2, bytes: 1, splits: 1 };
+    // Checked while the checkpoint was there; the restore that finished took the pin with it.
+    const recording = recordChecked(world.resources(), { checkpoint: 1, token: "late", checked });
+    await expect(recording).rejects.toMatchObject({ kind: "choose-another-checkpoint" });
+    const plan = { checkpoint: 1, startedAtMs: 0, functions, token: "later", target: read.maxGen + 1 };
+    expect(await recordRestore(world.stores.control, { maxGenRead: read.maxGen, plan })).toBeUndefined();
+    expect(await world.control()).toMatchObject({ phase: "RUNNING", maxGen: read.maxGen });
   });
 
   it("tries records afresh that were dead letters after the cut, and keeps those from before it as holes", async () => {

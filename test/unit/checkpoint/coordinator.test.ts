@@ -493,6 +493,7 @@ describe("the coordinator", () => {
     await someState(world);
     await take(world);
     const plan = { token: "t", target: 2, checkpoint: 1, startedAtMs: world.nowMs, functions: {} };
+    await pinCheckpoint(world.control, "t", 1);
     await recordRestore(world.control, { maxGenRead: 1, plan });
     expect(await take(world)).toEqual({ outcome: "restoring" });
     expect(await listed(world)).toEqual({ 1: "completed" });
