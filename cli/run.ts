@@ -1,9 +1,10 @@
 /** `tidemark run`: the embedded engine on an app module, until its files are read or somebody stops it. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Engine, type EngineProgress, startEngine } from "../local/engine.ts";
+import type { Engine, EngineProgress } from "../local/engine.ts";
 import type { BackendName } from "../local/home.ts";
 import type { StuckSplit } from "../local/pump/pump.ts";
 import { openRunControl, type RunControl } from "../local/run-control.ts";
+import { startEngine } from "../local/start-engine.ts";
 import { BATCH_RECORDS_MAX } from "../shared/app/limits.ts";
 import { systemClock } from "../shared/environment.ts";
 import {

@@ -11,12 +11,8 @@ export type {
 export { defineApp } from "./app/define-app.ts";
 export type { ErrorKind } from "./errors.ts";
 export { TidemarkError } from "./errors.ts";
-export type {
-  EventContext,
-  FunctionDefinition,
-  FunctionOptions,
-  StateDefinition,
-} from "./function/define-function.ts";
+export type { FunctionOptions } from "./function/define-function.ts";
 export { defineFunction } from "./function/define-function.ts";
+export type { EventContext, FunctionDefinition, StateDefinition } from "./function/function-definition.ts";
 export type { JsonValue } from "./json/json-value.ts";
 export type { Position } from "./source/position.ts";

@@ -1,6 +1,6 @@
 /** What a user's app module exports: which functions there are, what they read, and when checkpoints are taken. */
 import type { CheckpointingMode } from "../control/control.ts";
-import type { FunctionDefinition } from "../function/define-function.ts";
+import type { FunctionDefinition } from "../function/function-definition.ts";
 import { checkApp } from "./check-app.ts";
 import type { SourceOptions } from "./source-options.ts";
 

@@ -1,6 +1,5 @@
 /** What an app says of a source that its functions read. */
 import { DEFAULT_DECODING, type Decoder, type Decoding, type Integers } from "../source/decoding.ts";
-import type { AppDefinition } from "./define-app.ts";
 
 export interface SourceOptions {
   /**
@@ -23,20 +22,25 @@ export interface SourceOptions {
   readonly decode?: Decoder;
 }
 
+/** What of an app its sources are read from. */
+interface AppOfSources {
+  readonly sources?: { readonly [source: string]: string | SourceOptions };
+}
+
 /** The options of a source, however they were given. */
-export function sourceOptionsOf(app: AppDefinition, source: string): SourceOptions {
+export function sourceOptionsOf(app: AppOfSources, source: string): SourceOptions {
   const given = app.sources !== undefined && Object.hasOwn(app.sources, source) ? app.sources[source] : undefined;
   return typeof given === "string" ? { url: given } : (given ?? {});
 }
 
 /** Where the app itself says that its sources are read. */
-export function sourceUrls(app: AppDefinition): { readonly [source: string]: string } {
+export function sourceUrls(app: AppOfSources): { readonly [source: string]: string } {
   const urls = Object.keys(app.sources ?? {}).map((source) => [source, sourceOptionsOf(app, source).url] as const);
   return Object.fromEntries(urls.filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
 /** How the records of a source are decoded, wherever they come from. */
-export function decodingOf(app: AppDefinition, source: string): Decoding {
+export function decodingOf(app: AppOfSources, source: string): Decoding {
   const { integers = DEFAULT_DECODING.integers, decode } = sourceOptionsOf(app, source);
   return decode === undefined ? { integers } : { integers, decode };
 }

@@ -1,5 +1,5 @@
 import type { AppResources } from "../app/app-resources.ts";
-import type { FunctionDefinition } from "../function/define-function.ts";
+import type { FunctionDefinition } from "../function/function-definition.ts";
 import type { Decoding } from "../source/decoding.ts";
 import type { Source } from "../source/source.ts";
 import type { StateCache } from "./state-cache.ts";

@@ -23,7 +23,7 @@ import { cutText } from "../json/cut-text.ts";
 import type { StateItem } from "../state/state-item.ts";
 import { type BatchEngine, codeVersionOf } from "./batch-engine.ts";
 import { KeyFold } from "./key-fold.ts";
-import type { NoEvent, PassedOver } from "./prepare.ts";
+import type { NoEvent, PassedOver } from "./prepare-scope.ts";
 import { spread, type TriedAtOnce, type Try, triesLeft, tryAtOnce } from "./try-at-once.ts";
 import { type Failure, failureAt, foldAgain, givenUpBefore, newProgress, type WriteScope } from "./write-states.ts";
 

@@ -13,8 +13,8 @@
  */
 
 import { checkReturned, checkState } from "../function/check-state.ts";
-import type { FunctionDefinition } from "../function/define-function.ts";
 import { explainMutation } from "../function/explain-mutation.ts";
+import type { FunctionDefinition } from "../function/function-definition.ts";
 import type { KeyNamer } from "../function/name-key.ts";
 import { upgradeImage } from "../function/upgrade-image.ts";
 import { freezeDeep, freezeNext } from "../json/freeze-deep.ts";

@@ -10,7 +10,7 @@ import { disownPromise } from "../json/disown-promise.ts";
 import { parseJson } from "../json/parse-json.ts";
 import { nameEncoding } from "../source/name-encoding.ts";
 import type { SourceRecord } from "../source/source.ts";
-import type { NoEvent, PrepareScope } from "./prepare.ts";
+import type { NoEvent, PrepareScope } from "./prepare-scope.ts";
 
 /** A record of more events is refused: all of them are in memory at once. */
 export const RECORD_EVENTS_MAX = 100_000;

@@ -9,10 +9,12 @@
  */
 import type { Position } from "../source/position.ts";
 import type { ControlAttributes } from "./control-store.ts";
-import type { Phase } from "./split.ts";
 
 /** `exactly-once`: an exact cut. `at-least-once`: cheaper; events after a checkpoint's positions may be applied again (Flink's CheckpointingMode). */
 export type CheckpointingMode = "exactly-once" | "at-least-once";
+
+/** Whether the live generation takes batches of a mapping, or a restore replays. */
+export type Phase = "RUNNING" | "REPLAYING";
 
 export type CheckpointStatus = "TRIGGERED" | "ALIGNING" | "SNAPSHOTTING" | "COMPLETED" | "ABORTED";
 

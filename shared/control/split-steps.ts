@@ -24,12 +24,12 @@ import {
   path,
   value,
 } from "./conditional-write.ts";
-import type { CheckpointingMode, Control } from "./control.ts";
+import type { CheckpointingMode, Control, Phase } from "./control.ts";
 import { ensureControl } from "./control-steps.ts";
 import type { ControlAttributes, ControlStore } from "./control-store.ts";
 import type { Hole } from "./hole.ts";
 import { splitKey, splitsPartition } from "./item-keys.ts";
-import { asSplit, type Failing, type InsideMark, type Phase, type Refusals, type Skip, type Split } from "./split.ts";
+import { asSplit, type Failing, type InsideMark, type Refusals, type Skip, type Split } from "./split.ts";
 
 /** Which split item. */
 export interface SplitPlace {

@@ -9,11 +9,9 @@
  */
 
 import type { Position } from "../source/position.ts";
-import type { CheckpointingMode } from "./control.ts";
+import type { CheckpointingMode, Phase } from "./control.ts";
 import type { ControlAttributes } from "./control-store.ts";
 import type { Hole } from "./hole.ts";
-
-export type Phase = "RUNNING" | "REPLAYING";
 
 /** The record that stands in the way of its split. */
 export interface Failing {

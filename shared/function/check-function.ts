@@ -1,7 +1,7 @@
 import { TidemarkError } from "../errors.ts";
 import { findJsonDefect } from "../json/check-json.ts";
 import { checkName, checkOptions, checkPositiveInteger, show } from "./check-options.ts";
-import type { StateDefinition } from "./define-function.ts";
+import type { StateDefinition } from "./function-definition.ts";
 import { refusalBySchema } from "./state-schema.ts";
 
 /** The checks of `defineFunction`; `defineApp` runs them again, for a definition that was put together by hand. */

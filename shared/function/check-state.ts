@@ -1,7 +1,7 @@
 import { TidemarkError } from "../errors.ts";
 import { findJsonDefect } from "../json/check-json.ts";
 import type { JsonValue } from "../json/json-value.ts";
-import type { FunctionDefinition } from "./define-function.ts";
+import type { FunctionDefinition } from "./function-definition.ts";
 import { type KeyNamer, plainKey } from "./name-key.ts";
 import { refusalBySchema } from "./state-schema.ts";
 

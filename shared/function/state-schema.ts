@@ -9,7 +9,7 @@
 import { describeThrown } from "../errors.ts";
 import { describeValue } from "../json/describe-value.ts";
 import { jsonPath } from "../json/json-path.ts";
-import type { FunctionDefinition } from "./define-function.ts";
+import type { FunctionDefinition } from "./function-definition.ts";
 import { describeIssues, isPromise } from "./validate-event.ts";
 
 /** Why the schema refuses a state, in a clause; undefined: it takes it, or there is none. Never throws. */

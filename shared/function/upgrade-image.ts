@@ -9,8 +9,8 @@ import { findJsonDefect } from "../json/check-json.ts";
 import { freezeDeep } from "../json/freeze-deep.ts";
 import type { JsonValue } from "../json/json-value.ts";
 import type { PresentImage } from "../state/state-item.ts";
-import type { FunctionDefinition } from "./define-function.ts";
 import { explainMutation } from "./explain-mutation.ts";
+import type { FunctionDefinition } from "./function-definition.ts";
 import { refusalBySchema } from "./state-schema.ts";
 
 /** The version of the state that the code writes. */

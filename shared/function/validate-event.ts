@@ -3,7 +3,7 @@ import { TidemarkError } from "../errors.ts";
 import { cutText } from "../json/cut-text.ts";
 import { describeValue } from "../json/describe-value.ts";
 import { jsonPath } from "../json/json-path.ts";
-import type { FunctionDefinition } from "./define-function.ts";
+import type { FunctionDefinition } from "./function-definition.ts";
 
 /** A schema may find a thousand faults in one event; a message names the first few. */
 const ISSUES_SHOWN_MAX = 5;

@@ -1,9 +1,8 @@
 /** How far a restore has come, from control and split items alone: for people and for `--json`. Never needed for safety. */
 import type { AppResources } from "../app/app-resources.ts";
 import { readManifest } from "../checkpoint/parse-manifest.ts";
-import type { Control, RequestedRestore, RestoreHold, RestorePlan } from "../control/control.ts";
+import type { Control, Phase, RequestedRestore, RestoreHold, RestorePlan } from "../control/control.ts";
 import { readControl } from "../control/control-steps.ts";
-import type { Phase } from "../control/split.ts";
 import { listSplits } from "../control/split-steps.ts";
 import type { Position } from "../source/position.ts";
 import { checkedParts } from "./check-parts.ts";

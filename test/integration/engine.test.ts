@@ -12,7 +12,7 @@ import { startDynalite } from "../support/dynalite.ts";
 
 vi.setConfig({ testTimeout: 240_000 });
 
-const { startEngine }: typeof import("../../local/engine.ts") = await import(compiled("local/engine.ts"));
+const { startEngine }: typeof import("../../local/start-engine.ts") = await import(compiled("local/start-engine.ts"));
 const appModule = compiled("test/support/counting-app.ts");
 let files: EventFiles;
 let engine: Engine | undefined;

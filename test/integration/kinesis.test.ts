@@ -10,7 +10,7 @@ import { startKinesis, type TestKinesis, untilActive } from "../support/kinesis-
 
 vi.setConfig({ testTimeout: 240_000 });
 
-const { startEngine }: typeof import("../../local/engine.ts") = await import(compiled("local/engine.ts"));
+const { startEngine }: typeof import("../../local/start-engine.ts") = await import(compiled("local/start-engine.ts"));
 const KEYS = ["a", "b", "c"];
 
 let kinesis: TestKinesis;

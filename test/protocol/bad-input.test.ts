@@ -1,7 +1,7 @@
 /** What users and their data get wrong: each is named, and nothing is lost. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DeadLetter, listDeadLetters } from "../../shared/dead-letter/dead-letter.ts";
-import type { FunctionDefinition } from "../../shared/function/define-function.ts";
+import type { FunctionDefinition } from "../../shared/function/function-definition.ts";
 import { DynamoDBStateBackend } from "../../shared/state/dynamodb/dynamodb-state-backend.ts";
 import { createStateTable } from "../../shared/state/dynamodb/state-table.ts";
 import { access, newTableName, startDynalite, type TestDynamoDB } from "../support/dynalite.ts";

@@ -5,7 +5,8 @@
  */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { describe, expect, it } from "vitest";
-import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
+import { defineFunction } from "../../shared/function/define-function.ts";
+import type { FunctionDefinition } from "../../shared/function/function-definition.ts";
 import { ABSENT } from "../../shared/state/state-item.ts";
 import { expectOneLiveGeneration, expectPromise, liveLogs } from "../support/oracle.ts";
 import { type LogState, type TestEvent, TestWorld } from "../support/test-world.ts";

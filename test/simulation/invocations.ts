@@ -6,7 +6,7 @@ import { StateCache } from "../../shared/batch/state-cache.ts";
 import { openRedriveSource } from "../../shared/dead-letter/redrive-source.ts";
 import { withRedrive } from "../../shared/dead-letter/with-redrive.ts";
 import { TidemarkError } from "../../shared/errors.ts";
-import type { FunctionDefinition } from "../../shared/function/define-function.ts";
+import type { FunctionDefinition } from "../../shared/function/function-definition.ts";
 import type { TidemarkEvent } from "../../shared/observer.ts";
 import { DEFAULT_DECODING, type Decoding } from "../../shared/source/decoding.ts";
 import type { Source, SourceRecord } from "../../shared/source/source.ts";

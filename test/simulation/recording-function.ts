@@ -1,6 +1,7 @@
 /** The function of every history: a key's state is the list of the events that were folded into it. */
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { defineFunction, type FunctionDefinition } from "../../shared/function/define-function.ts";
+import { defineFunction } from "../../shared/function/define-function.ts";
+import type { FunctionDefinition } from "../../shared/function/function-definition.ts";
 import type { JsonValue } from "../../shared/json/json-value.ts";
 import type { SimulatedEvent } from "./simulated-source.ts";
 

@@ -124,3 +124,30 @@ export function violationsOf(files: ReadonlyMap<string, string>): string[] {
   }
   return found;
 }
+
+/**
+ * Files that import each other, type imports included, each circle as the way around it.
+ * @param files as {@link violationsOf} takes them
+ */
+export function circlesOf(files: ReadonlyMap<string, string>): string[] {
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const way: string[] = [];
+  const visit = (file: string): void => {
+    const source = files.get(file);
+    if (source === undefined || done.has(file)) return;
+    const from = way.indexOf(file);
+    if (from >= 0) {
+      circles.push([...way.slice(from), file].join(" → "));
+      return;
+    }
+    way.push(file);
+    for (const specifier of importsOf(source)) {
+      if (specifier.startsWith(".")) visit(path.posix.join(path.posix.dirname(file), specifier));
+    }
+    way.pop();
+    done.add(file);
+  };
+  for (const file of files.keys()) visit(file);
+  return circles;
+}

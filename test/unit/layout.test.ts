@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { violationsOf } from "../support/import-floors.ts";
+import { circlesOf, violationsOf } from "../support/import-floors.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 
@@ -22,6 +22,16 @@ describe("the layout", () => {
     const files = await sources();
     expect(files.has("shared/errors.ts")).toBe(true);
     expect(violationsOf(files)).toEqual([]);
+  });
+
+  test("has no two files that import each other, by whatever way", async () => {
+    expect(circlesOf(await sources())).toEqual([]);
+    const circle = new Map([
+      ["shared/batch/a.ts", 'import type { B } from "./b.ts";'],
+      ["shared/batch/b.ts", 'export { c } from "./c.ts";'],
+      ["shared/batch/c.ts", 'await import("./b.ts");'],
+    ]);
+    expect(circlesOf(circle)).toEqual(["shared/batch/b.ts → shared/batch/c.ts → shared/batch/b.ts"]);
   });
 
   test.each([

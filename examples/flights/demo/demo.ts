@@ -1,8 +1,8 @@
 /** One whole run of the demo on a home of its own. */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { startEngine } from "../../../local/engine.ts";
 import type { BackendName } from "../../../local/home.ts";
+import { startEngine } from "../../../local/start-engine.ts";
 import { type DataSet, dealFlights } from "./data.ts";
 import { Feed } from "./feed.ts";
 import type { Narrator } from "./narrator.ts";

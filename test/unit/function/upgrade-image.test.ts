@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { TidemarkError } from "../../../shared/errors.ts";
-import { defineFunction, type StateDefinition } from "../../../shared/function/define-function.ts";
+import { defineFunction } from "../../../shared/function/define-function.ts";
+import type { StateDefinition } from "../../../shared/function/function-definition.ts";
 import { isForeignState, stateVersionOf, upgradeImage } from "../../../shared/function/upgrade-image.ts";
 
 type Upgrade = NonNullable<StateDefinition<unknown>["upgrade"]>;
