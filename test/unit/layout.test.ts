@@ -34,6 +34,25 @@ describe("the layout", () => {
     expect(circlesOf(circle)).toEqual(["shared/batch/b.ts → shared/batch/c.ts → shared/batch/b.ts"]);
   });
 
+  test("is what docs/architecture.md says: every file and folder that the page names is there", async () => {
+    const page = await readFile(path.join(root, "docs/architecture.md"), "utf8");
+    const there = [...(await sources()).keys(), ...(await readdir(path.join(root, "test/contract")))];
+    const named = [...page.matchAll(/`([\w./*-]+(?:\.ts|\/))`/g)].map(([, name = ""]) => name);
+    const isThere = (name: string): boolean => {
+      const pattern = new RegExp(
+        `(^|/)${name
+          .replace(/^test\/contract\//, "")
+          .replaceAll(".", "\\.")
+          .replaceAll("*", ".*")}`,
+      );
+      return there.some((file) => pattern.test(file));
+    };
+    expect(named.length).toBeGreaterThan(50);
+    expect(named.filter((name) => !isThere(name) && !name.startsWith("test/") && name !== "docs/protocol.md")).toEqual(
+      [],
+    );
+  });
+
   test.each([
     ["a port importing the protocol", "shared/state/x.ts", 'import { f } from "../batch/batch.ts";', "imports upwards"],
     ["a type import upwards", "shared/control/x.ts", 'import type { T } from "../app/app.ts";', "imports upwards"],
