@@ -155,7 +155,8 @@ export class Deliveries implements Part {
 
   #duplicate(): boolean {
     const { split, cursor } = this.#all[this.#scene.choices.below(this.#all.length)] as Delivery;
-    if (this.#duplicatesLeft === 0 || cursor === 0) return false;
+    // Nothing is delivered to a function of a new name before the restore that takes its state over is recorded.
+    if (this.#duplicatesLeft === 0 || cursor === 0 || this.#scene.isRenaming) return false;
     this.#duplicatesLeft -= 1;
     const from = 1 + this.#scene.choices.below(cursor);
     const to = Math.min(split.arrived, from + this.#scene.choices.below(this.#scene.setup.batchMax + 1));
