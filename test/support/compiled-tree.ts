@@ -21,7 +21,7 @@ import ts from "typescript";
 const root = path.resolve(import.meta.dirname, "../..");
 /** Beneath node_modules, where packages are found as from the sources. */
 const cache = path.join(root, "node_modules/.cache/tidemark-test");
-const FOLDERS = ["cli", "functions", "local", "shared", "test/support"];
+const FOLDERS = ["cli", "examples", "functions", "local", "shared", "test/support"];
 const KEPT_MS = 24 * 3_600_000;
 
 const compilerOptions: ts.CompilerOptions = {

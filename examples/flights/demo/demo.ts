@@ -93,7 +93,7 @@ const apps: Apps = {
 
 function appModule(name: string): string {
   const extension = path.extname(fileURLToPath(import.meta.url));
-  return fileURLToPath(new URL(`../../functions/${name}${extension}`, import.meta.url));
+  return fileURLToPath(new URL(`../${name}${extension}`, import.meta.url));
 }
 
 async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
