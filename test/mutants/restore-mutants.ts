@@ -83,7 +83,7 @@ export const restoreMutants: readonly Mutant[] = [
   {
     name: "beginning-fresh-at-birth-only",
     breaks: "a look at a split that stands at its beginning does not say that nothing has come",
-    rule: "and a look that finds nothing there moves it on",
+    rule: "at its birth, and a look that finds nothing there moves it on",
     world: "suite",
     suite: "test/protocol/expiry.test.ts",
     edits: [inFile("shared/control/split-steps.ts", "read.position === BEGINNING && holes === undefined", "false")],
